@@ -1,0 +1,141 @@
+"""The commands; each only reads its arguments and calls the function that does the work."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+
+from recbole_vagnn import __version__, registry
+from recbole_vagnn.defaults import variants
+from recbole_vagnn.errors import InputError
+
+INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
+
+
+def _mends_shown(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Print a user's mistake as one message instead of a traceback."""
+
+    @wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except InputError as error:
+            raise click.ClickException(str(error)) from None
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="recbole-vagnn")
+def main() -> None:
+    """Creator-aware recommendation for RecBole: VA-GNN and its rivals under one protocol."""
+
+
+@main.command(
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_extra_args": True,
+        "help_option_names": ["-h", "--help"],
+    }
+)
+@click.option("--model", "-m", help="Model: VAGNN (default) or a general recommender of RecBole.")
+@click.option("--dataset", "-d", help="Data set, a folder in data_path (default: ml-100k-director).")
+@click.option("--config_files", help="YAML files of options, separated by spaces; later ones win.")
+@click.option("--result_file", type=click.Path(dir_okay=False), help="Write the result as JSON to this file.")
+@click.option("--resume", type=click.Path(), help="Go on with a killed run: its .pth or .last file.")
+@click.option("--nproc", type=int, default=1, help="Processes; only 1 is supported so far.")
+@click.option("--ip", default="localhost", help="RecBole's address of the master node (with --nproc > 1).")
+@click.option("--port", default="5678", help="RecBole's port of the master node (with --nproc > 1).")
+@click.option("--world_size", type=int, default=-1, help="RecBole's number of processes on all nodes.")
+@click.option("--group_offset", type=int, default=0, help="RecBole's offset of this node's ranks.")
+@click.pass_context
+@_mends_shown
+def run(
+    context: click.Context,
+    model: str | None,
+    dataset: str | None,
+    config_files: str | None,
+    result_file: str | None,
+    resume: str | None,
+    nproc: int,
+    ip: str,  # noqa: ARG001  (RecBole's flag, of use with several processes only)
+    port: str,  # noqa: ARG001
+    world_size: int,
+    group_offset: int,
+) -> None:
+    """Train a model and evaluate it once on test data.
+
+    Any option of RecBole or of the model can be given as --key=value, e.g. --n_layers=3 --topk=[10,20];
+    `recbole-vagnn options MODEL` lists them.
+    """
+    from recbole_vagnn.runner import Interrupted
+    from recbole_vagnn.runner import run as run_experiment
+
+    if nproc != 1 or world_size > 1 or group_offset != 0:
+        raise InputError(
+            f"--nproc={nproc} --world_size={world_size} --group_offset={group_offset}: training in several processes "
+            f"is not supported; RecBole would shrink the contrastive batch and weight evaluation wrongly. Use --nproc=1."
+        )
+    options = parse_arguments(context.args)
+    files = (config_files or "").split()
+    try:
+        run_experiment(model, dataset, options, files, resume=resume, result_file=result_file)
+    except Interrupted as stop:
+        kept = f"Best checkpoint so far: {stop.checkpoint}." if stop.checkpoint else "No epoch was evaluated yet."
+        click.echo(f"\nInterrupted. {kept}\nGo on with: --resume={stop.last_state}", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def parse_arguments(arguments: list[str]) -> dict[str, Any]:
+    """``--key=value`` and ``--key value`` pairs as typed options.
+
+    Raises:
+        InputError: an argument without ``--``, a key without a value, or one key with two values.
+    """
+    from recbole_vagnn.config import parse_option
+
+    options: dict[str, Any] = {}
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        if not argument.startswith("--") or len(argument) == 2:
+            raise InputError(f"Argument {argument!r} is not understood: write options as --key=value.")
+        key, equals, text = argument[2:].partition("=")
+        if not equals:
+            if not waiting or waiting[0].startswith("--"):
+                raise InputError(f"--{key} has no value: write --{key}=value.")
+            text = waiting.pop(0)
+        value = parse_option(key, text)
+        if key in options and options[key] != value:
+            raise InputError(f"--{key} is given twice, as {options[key]!r} and {value!r}.")
+        options[key] = value
+    return options
+
+
+@main.command()
+@click.argument("model")
+@click.option("--dataset", "-d", default="ml-100k-director", help="Data set whose property file is read too.")
+@_mends_shown
+def options(model: str, dataset: str) -> None:
+    """List every option of MODEL with its default."""
+    from recbole_vagnn.config import VloggerConfig, known_keys
+
+    config = VloggerConfig(model, dataset)
+    for key in sorted(known_keys(model, dataset), key=str.lower):
+        default = config[key]
+        click.echo(f"{key} = {json.dumps(default, default=str, ensure_ascii=False)}")
+    named = variants(model)
+    if named:
+        click.echo(f"\nvariants (--variant=NAME): {', '.join(named)}")
+
+
+@main.command()
+def models() -> None:
+    """List the models that run side by side: ours and RecBole's general recommenders."""
+    for name in registry.known_models():
+        click.echo(f"{name}{'  (ours)' if name in registry.MODELS else ''}")

@@ -1,0 +1,87 @@
+"""Options of the data side, read once from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Self
+
+from recbole_vagnn.errors import InputError
+
+
+class Options:
+    """Base of the typed option objects: a dataclass whose field names are configuration keys."""
+
+    @classmethod
+    def from_config(cls, read: Callable[[str], Any]) -> Self:
+        """Read every field; a key that is absent (None) takes the field's default.
+
+        Args:
+            read: returns the value of a key, or None.
+
+        Raises:
+            InputError: a key without a default is missing, or ``__post_init__`` refuses a value.
+        """
+        values: dict[str, Any] = {}
+        for field in fields(cls):  # type: ignore[arg-type]
+            value = read(field.name)
+            if value is not None:
+                values[field.name] = value
+            elif field.default is MISSING:
+                raise InputError(f"`{field.name}` is missing from the configuration of {cls.__name__}.")
+        return cls(**values)
+
+    def require_choice(self, name: str, choices: tuple[str, ...]) -> None:
+        """Raise InputError unless field ``name`` is one of ``choices``."""
+        value = getattr(self, name)
+        if value not in choices:
+            raise InputError(f"`{name}` is {value!r}; choose one of: {', '.join(choices)}.")
+
+    def require_number(
+        self, name: str, low: float, high: float = float("inf"), *, above: bool = False, whole: bool = False
+    ) -> None:
+        """Raise InputError unless field ``name`` is a number in [low, high] (or (low, high] with ``above``)."""
+        value = getattr(self, name)
+        right_type = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+        if not right_type or not (low < value if above else low <= value) or not value <= high:
+            kind = "a whole number" if whole else "a number"
+            bound = f"above {low}" if above else f"at least {low}"
+            ceiling = "" if high == float("inf") else f" and at most {high}"
+            raise InputError(f"`{name}` is {value!r}; it must be {kind} {bound}{ceiling}.")
+
+    def require_flag(self, name: str) -> None:
+        """Raise InputError unless field ``name`` is True or False."""
+        if not isinstance(getattr(self, name), bool):
+            raise InputError(f"`{name}` is {getattr(self, name)!r}; it must be True or False.")
+
+
+@dataclass(frozen=True)
+class DataOptions(Options):
+    """How a data set is read, split and sampled; documented in ``properties/overall.yaml``.
+
+    Attributes:
+        VLOGGER_ID_FIELD: creator column of the ``.item`` file; None for data without creators.
+        FOLLOW_USER_ID_FIELD, FOLLOW_VLOGGER_ID_FIELD, FOLLOW_TIME_FIELD: columns of the ``.follow`` file.
+        items_without_row: "error", "unknown" (vlogger unknown) or "drop" (the interactions).
+        split_seed: seed of a random split.
+        sampler: "vectorised" (ours) or "recbole".
+        neg_scope: "any" or "unseen_vlogger".
+        eval_memory_mb: memory one evaluation batch may take, in MiB, for ``eval_batch_size: auto``.
+    """
+
+    VLOGGER_ID_FIELD: str | None = None
+    FOLLOW_USER_ID_FIELD: str = "follow_user_id"
+    FOLLOW_VLOGGER_ID_FIELD: str = "follow_vlogger_id"
+    FOLLOW_TIME_FIELD: str = "follow_time"
+    items_without_row: str = "error"
+    split_seed: int = 2020
+    sampler: str = "vectorised"
+    neg_scope: str = "any"
+    eval_memory_mb: int = 512
+
+    def __post_init__(self) -> None:
+        self.require_choice("items_without_row", ("error", "unknown", "drop"))
+        self.require_choice("sampler", ("vectorised", "recbole"))
+        self.require_choice("neg_scope", ("any", "unseen_vlogger"))
+        self.require_number("split_seed", 0, whole=True)
+        self.require_number("eval_memory_mb", 1, whole=True)

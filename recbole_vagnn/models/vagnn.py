@@ -1,0 +1,342 @@
+"""VA-GNN: a vlogger-augmented graph neural network for micro-video recommendation.
+
+Lai, Jin, Li, Zheng, Zhao, arXiv 2405.18260. Where the paper and the authors' program differ, or either is
+silent, docs/fidelity.md says what is done here and why.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recbole_vagnn.data.sampler import WALK_STREAM, AuxiliarySampler, own_generator
+from recbole_vagnn.data.tripartite import TripartiteGraph
+from recbole_vagnn.data.walks import meta_path_edges
+from recbole_vagnn.models.options import VAGNNOptions
+from recbole_vagnn.nn.losses import bpr_loss, info_nce, squared_norm_of_rows
+from recbole_vagnn.nn.projection import ProjectionHead
+from recbole_vagnn.nn.propagation import light_propagation, symmetric_normalisation
+from recbole_vagnn.nn.sparse import SparsePair, sparse_product
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+    from recbole.data.interaction import Interaction
+
+    from recbole_vagnn.data.dataset import VloggerDataset
+
+_INIT_STD = 0.1
+
+
+class View(NamedTuple):
+    """Vectors of every node in one view.
+
+    Attributes:
+        users: (n_users, d).
+        videos: (n_videos, d).
+        vloggers: (n_vloggers, d).
+    """
+
+    users: Tensor
+    videos: Tensor
+    vloggers: Tensor
+
+
+class VAGNN(GeneralRecommender):
+    r"""Vlogger-augmented graph neural network (arXiv 2405.18260).
+
+    Two views of every node, by LightGCN propagation (L layers, mean of layers):
+
+    * video view: :math:`(u_1, v_1)` on the user–video graph R', :math:`p_1` = the normalised mean of the
+      vlogger's videos :math:`v_1`;
+    * vlogger view: :math:`(u_2, p_2)` on the user–vlogger graph S', :math:`v_2` = the normalised sum of its users
+      :math:`u_2`, each divided by the number of the user's videos.
+
+    R' and S' are the training interactions plus meta-path edges. With
+    :math:`w_v = \sigma(\bar v^\top Q \bar p)`, a bar being the mean of both views,
+
+    .. math:: s(u, v) = w_v (u_1 \cdot v_1 + u_2 \cdot v_2) + (1 - w_v)(u_1 \cdot p_1 + u_2 \cdot p_2)
+
+    which is one inner product in 2d dimensions, as w does not depend on the user. Loss: BPR on s, plus
+    ``aux_weight`` × BPR on vlogger recommendation :math:`u_1 \cdot p_1 + u_2 \cdot p_2`, plus ``ssl_weight`` ×
+    InfoNCE between the views of users, videos and vloggers, plus ``reg_weight`` × ½‖Θ‖²/B.
+
+    Args:
+        config: RecBole's Config; options are those of :class:`~recbole_vagnn.models.options.VAGNNOptions`.
+        dataset: the training split; nothing else enters the graphs.
+
+    Raises:
+        InputError: an option is out of range, or the data set has no vloggers.
+    """
+
+    input_type = InputType.PAIRWISE
+    loss_names = ("bpr", "vlogger", "contrast", "l2")
+
+    def __init__(self, config: Config, dataset: VloggerDataset) -> None:
+        super().__init__(config, dataset)
+        self.options = VAGNNOptions.from_config(config.__getitem__)
+        self.n_vloggers = dataset.vlogger_num
+        self._graph = TripartiteGraph.from_dataset(dataset)
+        self._walk_seed = config["seed"] if self.options.meta_path_seed is None else self.options.meta_path_seed
+        self._auxiliary = self._build_auxiliary(dataset, config["seed"])
+        self._matrices: tuple[Any, SparsePair, SparsePair] | None = None
+        self._vectors: tuple[Any, Tensor, Tensor] | None = None
+        self._init_parameters()
+
+    # --- construction -----------------------------------------------------------------------------------------
+
+    def _build_auxiliary(self, dataset: VloggerDataset, seed: int) -> AuxiliarySampler | None:
+        if self.options.aux_weight == 0:
+            return None
+        pairs = self._graph.auxiliary_pairs(dataset, self.options.aux_pairs)
+        sampler = AuxiliarySampler(pairs, self.options.aux_user_sampling == "pair", seed)
+        if not sampler:
+            self.logger.warning(
+                "No user has both a vlogger and a vlogger they do not know: the auxiliary task is left out."
+            )
+            return None
+        return sampler
+
+    def _init_parameters(self) -> None:
+        """Only what the chosen views and mix use, so that every parameter receives a gradient."""
+        d, options = self.options.embedding_size, self.options
+        self.user_embedding = nn.Embedding(self.n_users, d)
+        self.item_embedding = nn.Embedding(self.n_items, d) if options.views != "vlogger" else None
+        self.vlogger_embedding = nn.Embedding(self.n_vloggers, d) if options.views != "video" else None
+        self.mix_matrix = nn.Parameter(torch.empty(d, d)) if options.mix == "adaptive" else None
+        for table in (self.user_embedding, self.item_embedding, self.vlogger_embedding):
+            if table is not None:
+                nn.init.normal_(table.weight, std=_INIT_STD)
+        if self.mix_matrix is not None:
+            nn.init.normal_(self.mix_matrix, std=_INIT_STD)
+        self.heads = nn.ModuleDict()
+        if options.contrasts and options.projection_heads:
+            for node in ("user", "video", "vlogger"):
+                self.heads[node] = ProjectionHead(d, options.head_size, options.head_dropout)
+        # Part of the state dict: a checkpoint restores the graph its weights were trained on.
+        self.register_buffer("walk_epoch", torch.zeros((), dtype=torch.int64))
+        vlogger_of = torch.from_numpy(self._graph.vlogger_of)
+        self.register_buffer("vlogger_of", vlogger_of, persistent=False)
+        to_mean = SparsePair.from_scipy(self._graph.mean_over_videos())
+        from_users = SparsePair.from_scipy(self._graph.users_of_video())
+        self._video_to_vlogger, self._user_to_video = to_mean, from_users
+
+    # --- graphs -----------------------------------------------------------------------------------------------
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch; redraws the meta-paths where asked to.
+
+        Args:
+            epoch: number of the epoch, from 0. The draw depends on it and on the seed alone.
+        """
+        if self.options.redraw_meta_paths:
+            self.walk_epoch.fill_(epoch)
+
+    def augmented_graphs(self) -> tuple[Any, Any]:
+        """R' and S' (scipy CSR, float64): training interactions plus the meta-path edges of this epoch."""
+        graph, options = self._graph, self.options
+        if not options.meta_paths:
+            return graph.user_video, graph.user_vlogger
+        rng = own_generator(self._walk_seed, WALK_STREAM, int(self.walk_epoch))
+        videos, vloggers = meta_path_edges(
+            graph.walk_graph(), options.walk_prob, options.user_hop_prob, rng
+        )
+        return graph.user_video + videos, graph.user_vlogger + vloggers
+
+    def _normalised_graphs(self) -> tuple[SparsePair, SparsePair]:
+        """norm(R') and norm(S') on the model's device and in its dtype, rebuilt when any of these change."""
+        table = self.user_embedding.weight
+        key = (int(self.walk_epoch), table.device, table.dtype)
+        if self._matrices is None or self._matrices[0] != key:
+            pairs = [
+                SparsePair.from_scipy(symmetric_normalisation(m), table.dtype).to(table.device)
+                for m in self.augmented_graphs()
+            ]
+            self._matrices = (key, pairs[0], pairs[1])
+            self._video_to_vlogger = self._video_to_vlogger.to(table.device, table.dtype)
+            self._user_to_video = self._user_to_video.to(table.device, table.dtype)
+        return self._matrices[1], self._matrices[2]
+
+    # --- forward ----------------------------------------------------------------------------------------------
+
+    def forward(self) -> tuple[View | None, View | None]:
+        """Propagate once over the whole graph.
+
+        Returns:
+            the video view (u₁, v₁, p₁) and the vlogger view (u₂, v₂, p₂); None for a view that is off.
+        """
+        user_video, user_vlogger = self._normalised_graphs()
+        first = second = None
+        table, layers = self.user_embedding.weight, self.options.n_layers
+        with torch.autocast(device_type=table.device.type, enabled=False):
+            if self.item_embedding is not None:
+                users, videos = light_propagation(user_video, table, self.item_embedding.weight, layers)
+                vloggers = functional.normalize(sparse_product(self._video_to_vlogger, videos), dim=1)
+                first = View(users, videos, vloggers)
+            if self.vlogger_embedding is not None:
+                users, vloggers = light_propagation(user_vlogger, table, self.vlogger_embedding.weight, layers)
+                videos = functional.normalize(sparse_product(self._user_to_video, users), dim=1)
+                second = View(users, videos, vloggers)
+        return first, second
+
+    def _mix_weight(self, videos: Tensor, vloggers: Tensor, known: Tensor) -> Tensor:
+        """w of each video: sigmoid(v̄ᵀ Q p̄), a constant for the other mixes; 1 where the vlogger is unknown.
+
+        Args:
+            videos, vloggers: (n, views · d) vectors of the videos and of their vloggers, views side by side.
+            known: (n,) bool.
+
+        Returns:
+            (n, 1).
+        """
+        if self.mix_matrix is None:
+            constant = {"equal": 0.5, "video": 1.0, "vlogger": 0.0}[self.options.mix]
+            weight = torch.full_like(videos[:, :1], constant)
+        else:
+            d = self.options.embedding_size
+            v, p = (x.view(len(x), -1, d).mean(dim=1) for x in (videos, vloggers))
+            weight = torch.sigmoid((v @ self.mix_matrix * p).sum(dim=1, keepdim=True))
+        return torch.where(known.unsqueeze(1), weight, 1.0)
+
+    def _item_vectors(self, videos: Tensor, vloggers: Tensor, items: Tensor) -> Tensor:
+        """w v + (1 − w) p for some items, so that s(u, v) is an inner product (module docstring).
+
+        Args:
+            videos: (n_videos, views · d), vloggers: (n_vloggers, views · d), items: (k,) video ids.
+
+        Returns:
+            (k, views · d).
+        """
+        owner = self.vlogger_of[items]
+        v, p = functional.embedding(items, videos), functional.embedding(owner, vloggers)
+        weight = self._mix_weight(v, p, owner > 0)
+        return weight * v + (1 - weight) * p
+
+    # --- training ---------------------------------------------------------------------------------------------
+
+    def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, ...]:
+        """The weighted terms of the loss, named by ``loss_names``; their sum is minimised.
+
+        Args:
+            interaction: batch of B (user, positive item, negative item), each (B,) int64.
+
+        Returns:
+            four scalars: BPR, ``aux_weight`` × auxiliary BPR, ``ssl_weight`` × InfoNCE, ``reg_weight`` × ½‖Θ‖²/B.
+        """
+        users, positives = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        triple = self._auxiliary.sample(len(users)) if self._auxiliary is not None else None
+        auxiliary = tuple(torch.from_numpy(x).to(users.device) for x in triple) if triple else None
+        terms = self.loss_terms(users, positives, interaction[self.NEG_ITEM_ID], auxiliary)
+        weights = (1.0, self.options.aux_weight, self.options.ssl_weight, self.options.reg_weight)
+        return tuple(weight * term for weight, term in zip(weights, terms, strict=True))
+
+    def loss_terms(
+        self, users: Tensor, positives: Tensor, negatives: Tensor, auxiliary: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, ...]:
+        """The unweighted terms of the loss for given triples.
+
+        Args:
+            users, positives, negatives: (B,) int64 ids.
+            auxiliary: users, positive and negative vloggers, each (B',) int64, or None.
+
+        Returns:
+            four scalars: BPR, auxiliary BPR, InfoNCE, ½‖Θ_batch‖²/B.
+        """
+        views = self.forward()
+        on = [view for view in views if view is not None]
+        user_table = torch.cat([view.users for view in on], dim=1)
+        video_table = torch.cat([view.videos for view in on], dim=1)
+        vlogger_table = torch.cat([view.vloggers for view in on], dim=1)
+
+        u = functional.embedding(users, user_table)
+        items = self._item_vectors(video_table, vlogger_table, torch.cat([positives, negatives]))
+        positive, negative = (u * items[: len(users)]).sum(1), (u * items[len(users) :]).sum(1)
+        zero = positive.new_zeros(())
+        aux = zero
+        if auxiliary is not None:
+            aux_u = functional.embedding(auxiliary[0], user_table)
+            good, bad = (functional.embedding(p, vlogger_table) for p in auxiliary[1:])
+            aux = bpr_loss((aux_u * good).sum(1), (aux_u * bad).sum(1))
+        contrast = self._contrast(views, users, positives) if self.options.contrasts else zero
+        l2 = self._regulariser(users, positives, negatives, auxiliary)
+        return bpr_loss(positive, negative), aux, contrast, l2
+
+    def _contrast(self, views: tuple[View | None, View | None], users: Tensor, positives: Tensor) -> Tensor:
+        """Mean over users, videos and vloggers of InfoNCE between the views of the batch's nodes."""
+        first, second = views
+        assert first is not None and second is not None
+        owners = self.vlogger_of[positives]
+        nodes = {"user": users, "video": positives, "vlogger": owners[owners > 0]}
+        total = first.users.new_zeros(())
+        for (name, ids), one, two in zip(nodes.items(), first, second, strict=True):
+            ids = torch.unique(ids) if self.options.contrast_nodes == "unique" else ids
+            both = [functional.embedding(ids, table) for table in (one, two)]
+            if name in self.heads:
+                both = [self.heads[name](x) for x in both]
+            total = total + info_nce(both[0], both[1], self.options.ssl_tau)
+        return total / len(nodes)
+
+    def _regulariser(
+        self, users: Tensor, positives: Tensor, negatives: Tensor, auxiliary: tuple[Tensor, ...] | None
+    ) -> Tensor:
+        """½‖Θ_batch‖²/B over the layer-0 rows of every node the batch names, repeats counted each time."""
+        items = torch.cat([positives, negatives])
+        owners = self.vlogger_of[items]
+        user_rows, vlogger_rows = [users], [owners[owners > 0]]
+        if auxiliary is not None:
+            user_rows.append(auxiliary[0])
+            vlogger_rows.extend(auxiliary[1:])
+        total = squared_norm_of_rows(self.user_embedding.weight, torch.cat(user_rows))
+        if self.item_embedding is not None:
+            total = total + squared_norm_of_rows(self.item_embedding.weight, items)
+        if self.vlogger_embedding is not None:
+            total = total + squared_norm_of_rows(self.vlogger_embedding.weight, torch.cat(vlogger_rows))
+        return 0.5 * total / len(users)
+
+    def random_state(self) -> dict[str, Any]:
+        """State of the generators the model owns, for an exact resume (see trainer.py)."""
+        return dict(self._auxiliary.rng.bit_generator.state) if self._auxiliary is not None else {}
+
+    def load_random_state(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`random_state` returned."""
+        if self._auxiliary is not None and state:
+            self._auxiliary.rng.bit_generator.state = state
+
+    # --- prediction -------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Vectors whose inner product is the score: (n_users, k) and (n_items, k), k = d × number of views.
+
+        Computed once per state of the parameters and kept; an in-place update of any parameter (an optimiser
+        step, a loaded checkpoint) is noticed by its version counter.
+        """
+        versions = tuple(p._version for p in self.parameters())
+        table = self.user_embedding.weight
+        key = (versions, int(self.walk_epoch), table.device, table.dtype)
+        if self._vectors is None or self._vectors[0] != key:
+            on = [view for view in self.forward() if view is not None]
+            users, videos, vloggers = (torch.cat(parts, dim=1) for parts in zip(*on, strict=True))
+            every = torch.arange(self.n_items, device=table.device)
+            self._vectors = (key, users, self._item_vectors(videos, vloggers, every))
+        return self._vectors[1], self._vectors[2]
+
+    def predict(self, interaction: Interaction) -> Tensor:
+        """Scores of given pairs: (B,) users and (B,) items → (B,) float."""
+        users, items = self.vectors()
+        u, v = users[interaction[self.USER_ID]], items[interaction[self.ITEM_ID]]
+        return (u * v).sum(dim=1)
+
+    def full_sort_predict(self, interaction: Interaction) -> Tensor:
+        """Scores of every item: (B,) users → (B, n_items) float."""
+        users, items = self.vectors()
+        return users[interaction[self.USER_ID]] @ items.t()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave out what is computed again when needed."""
+        return {**self.__dict__, "_vectors": None, "_matrices": None}
+

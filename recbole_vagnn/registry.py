@@ -1,0 +1,195 @@
+"""Which model, data set class and trainer a name stands for, and how RecBole's look-ups find them.
+
+The tables at the top are the whole registration: a new model is one file in ``models/`` and one line here.
+After ``install()``, RecBole's own ``run_recbole``, ``load_data_and_model`` and ``Config`` know our models; its
+own models and data sets behave as before.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from functools import cache, wraps
+from importlib.util import find_spec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from recbole_vagnn.errors import InputError, did_you_mean
+from recbole_vagnn.import_hooks import on_import, rebind
+from recbole_vagnn.defaults import defaults, property_file, read_yaml
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+    from recbole.data.dataset import Dataset
+
+# model name → "module:class"
+MODELS: dict[str, str] = {
+    "VAGNN": "recbole_vagnn.models.vagnn:VAGNN",
+}
+DATASET_CLASS = "recbole_vagnn.data.dataset:VloggerDataset"
+
+# data set name → "module:function(folder)": made from material that is already installed, at first use
+EMBEDDED_DATASETS: dict[str, str] = {
+    "ml-100k-director": "recbole_vagnn.prepare.ml100k:prepare_director",
+}
+
+
+def _load(reference: str) -> Any:
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+@cache
+def recbole_models() -> dict[str, str]:
+    """RecBole's general recommenders: class name → module, found without importing the models."""
+    package = "recbole.model.general_recommender"
+    spec = find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        return {}
+    modules = {m.name for m in pkgutil.iter_modules(spec.submodule_search_locations)}
+    properties = find_spec("recbole")
+    assert properties is not None and properties.submodule_search_locations is not None
+    folder = properties.submodule_search_locations[0]
+    from pathlib import Path
+
+    names = (path.stem for path in Path(folder, "properties", "model").glob("*.yaml"))
+    return {name: f"{package}.{name.lower()}" for name in sorted(names) if name.lower() in modules}
+
+
+def known_models() -> list[str]:
+    """Every model name the command line accepts, ours first."""
+    return [*MODELS, *(name for name in recbole_models() if name not in MODELS)]
+
+
+def model_class(name: str) -> type:
+    """The class of a model of ours or of a general recommender of RecBole.
+
+    Raises:
+        InputError: no such model; the message suggests the closest name.
+    """
+    if name in MODELS:
+        return _load(MODELS[name])  # type: ignore[no-any-return]
+    if name in recbole_models():
+        return getattr(importlib.import_module(recbole_models()[name]), name)  # type: ignore[no-any-return]
+    known = known_models()
+    raise InputError(
+        f"Unknown model {name!r}.{did_you_mean(name, known)} Known models: {', '.join(known)}."
+    )
+
+
+def dataset_class() -> type[Dataset]:
+    """:class:`~recbole_vagnn.data.dataset.VloggerDataset`, imported when first asked for."""
+    return _load(DATASET_CLASS)  # type: ignore[no-any-return]
+
+
+def prepare_embedded(dataset: str, folder: str) -> None:
+    """Make an embedded data set in ``folder`` unless its files are there; other names are left alone."""
+    if dataset in EMBEDDED_DATASETS:
+        _load(EMBEDDED_DATASETS[dataset])(folder)
+
+
+def wants_vlogger_dataset(config: Config) -> bool:
+    """Our data set class serves our models, and any general model whose data name a vlogger field."""
+    from recbole.utils import ModelType
+
+    general = config["MODEL_TYPE"] in (ModelType.GENERAL, ModelType.TRADITIONAL)
+    return config["model"] in MODELS or (general and config["VLOGGER_ID_FIELD"] is not None)
+
+
+def create_dataset(config: Config) -> Dataset:
+    """Load a data set with :class:`VloggerDataset`, making it first if it is an embedded one.
+
+    RecBole's pickle cache is never read: it compares none of our options and would return stale data.
+
+    Raises:
+        InputError: the configuration asks for that cache, or the data are bad.
+    """
+    for key in ("save_dataset", "save_dataloaders", "dataset_save_path", "dataloaders_save_path"):
+        if config[key]:
+            raise InputError(
+                f"`{key}` is not supported with VloggerDataset: RecBole's cache ignores the vlogger options "
+                f"and would return stale data. Remove `{key}`."
+            )
+    prepare_embedded(config["dataset"], config["data_path"])
+    return dataset_class()(config)
+
+
+# --- RecBole's look-ups ---------------------------------------------------------------------------------------
+
+
+def _wire_models(module: ModuleType) -> None:
+    original_model: Callable[..., Any] = module.get_model
+    original_trainer: Callable[..., Any] = module.get_trainer
+
+    @wraps(original_model)
+    def get_model(model_name: str) -> Any:
+        return _load(MODELS[model_name]) if model_name in MODELS else original_model(model_name)
+
+    @wraps(original_trainer)
+    def get_trainer(model_type: Any, model_name: str) -> Any:
+        trainer = original_trainer(model_type, model_name)
+        if model_name not in MODELS:
+            return trainer
+        from recbole_vagnn.trainer import resumable
+
+        return resumable(trainer)
+
+    rebind(module, "get_model", get_model)
+    rebind(module, "get_trainer", get_trainer)
+
+
+def _wire_data(module: ModuleType) -> None:
+    originals: dict[str, Callable[..., Any]] = {
+        name: getattr(module, name)
+        for name in ("create_dataset", "create_samplers", "load_split_dataloaders")
+    }
+
+    @wraps(originals["create_dataset"])
+    def create_dataset_or_original(config: Config) -> Dataset:
+        if wants_vlogger_dataset(config):
+            return create_dataset(config)
+        return originals["create_dataset"](config)  # type: ignore[no-any-return]
+
+    @wraps(originals["create_samplers"])
+    def create_samplers(config: Config, dataset: Dataset, built_datasets: list[Dataset]) -> Any:
+        samplers = originals["create_samplers"](config, dataset, built_datasets)
+        if not isinstance(dataset, dataset_class()):
+            return samplers
+        from recbole_vagnn.data.sampler import training_sampler
+
+        return (training_sampler(config, built_datasets[0], samplers[0]), *samplers[1:])
+
+    @wraps(originals["load_split_dataloaders"])
+    def load_split_dataloaders(config: Config) -> Any:
+        if wants_vlogger_dataset(config):
+            return None  # never from the cache, see create_dataset
+        return originals["load_split_dataloaders"](config)
+
+    rebind(module, "create_dataset", create_dataset_or_original)
+    rebind(module, "create_samplers", create_samplers)
+    rebind(module, "load_split_dataloaders", load_split_dataloaders)
+
+
+def _wire_config(module: ModuleType) -> None:
+    config_class = module.Config
+    original = config_class._load_internal_config_dict
+
+    @wraps(original)
+    def load_internal_config_dict(self: Config, model: str, model_class: type, dataset: str) -> None:
+        original(self, model, model_class, dataset)
+        if model in MODELS:
+            variant = self.external_config_dict.get("variant")
+            self.internal_config_dict.update(defaults(model, dataset, variant))
+        else:
+            own = property_file("dataset", dataset)
+            self.internal_config_dict.update(read_yaml(own) if own else {})
+
+    config_class._load_internal_config_dict = load_internal_config_dict
+
+
+def install() -> None:
+    """Register our tables with RecBole's look-ups; each is wired when RecBole loads the module concerned."""
+    on_import("recbole.utils.utils", _wire_models)
+    on_import("recbole.data.utils", _wire_data)
+    on_import("recbole.config.configurator", _wire_config)
