@@ -73,21 +73,23 @@ def run(
     Any option of RecBole or of the model can be given as --key=value, e.g. --n_layers=3 --topk=[10,20];
     `recbole-vagnn options MODEL` lists them.
     """
-    from recbole_vagnn.runner import Interrupted
-    from recbole_vagnn.runner import run as run_experiment
-
     if nproc != 1 or world_size > 1 or group_offset != 0:
         raise InputError(
-            f"--nproc={nproc} --world_size={world_size} --group_offset={group_offset}: training in several processes "
-            f"is not supported; RecBole would shrink the contrastive batch and weight evaluation wrongly. Use --nproc=1."
+            f"--nproc={nproc} --world_size={world_size} --group_offset={group_offset}: training in several "
+            f"processes is not supported; RecBole would shrink the contrastive batch and weight evaluation wrongly. "
+            f"Use --nproc=1."
         )
-    options = parse_arguments(context.args)
-    files = (config_files or "").split()
     try:
+        from recbole_vagnn.runner import run as run_experiment
+
+        options = parse_arguments(context.args)
+        files = (config_files or "").split()
         run_experiment(model, dataset, options, files, resume=resume, result_file=result_file)
-    except Interrupted as stop:
-        kept = f"Best checkpoint so far: {stop.checkpoint}." if stop.checkpoint else "No epoch was evaluated yet."
-        click.echo(f"\nInterrupted. {kept}\nGo on with: --resume={stop.last_state}", err=True)
+    except KeyboardInterrupt as stop:  # the runner's Interrupted, or Ctrl-C before there was anything to keep
+        checkpoint, last_state = getattr(stop, "checkpoint", None), getattr(stop, "last_state", None)
+        kept = f"Best checkpoint so far: {checkpoint}." if checkpoint else "No epoch was evaluated yet."
+        further = f"\nGo on with: --resume={last_state}" if last_state else ""
+        click.echo(f"\nInterrupted. {kept}{further}", err=True)
         sys.exit(INTERRUPTED)
 
 

@@ -46,6 +46,8 @@ _LOAD_CHECKPOINTS = (
     "recbole.model.general_recommender.nais",
     "recbole.model.general_recommender.neumf",
     "recbole.model.general_recommender.ract",
+    "recbole.model.context_aware_recommender.kd_dagfm",
+    "recbole.model.sequential_recommender.s3rec",
 )
 
 
@@ -128,7 +130,7 @@ def _use_current_grad_scaler(module: ModuleType) -> None:
 
 def _drop_numpy_patching(module: ModuleType) -> None:
     """Config writes names into numpy that numpy 2 lacks; the views above make that needless."""
-    module.Config.compatibility_settings = lambda self: None
+    module.Config.compatibility_settings = lambda _self: None
 
 
 @contextmanager

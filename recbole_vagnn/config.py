@@ -6,10 +6,11 @@ in silence. This one takes a dictionary of typed values and refuses what it does
 
 from __future__ import annotations
 
+import copy
 import os
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import torch
 import yaml
 from recbole.config import Config
 from recbole.evaluator import metric_types
-from recbole.utils import ModelType
+from recbole.evaluator.register import metrics_dict
+from recbole.utils import EvaluatorType, ModelType
 from recbole.utils import argument_list as recbole_arguments
 
 from recbole_vagnn import registry
@@ -32,6 +34,15 @@ _NESTED_KEYS = {
     "train_neg_sample_args": ("distribution", "sample_num", "alpha", "dynamic", "candidate_num"),
 }
 _SPLIT_KEYS = ("RS", "LS", "TS")
+_NESTED_CHOICES: dict[str, tuple[Any, ...]] = {
+    "order": ("RO", "TO"),
+    "group_by": ("user", "none", None),
+    "distribution": ("uniform", "popularity", "none", None),
+}
+_LEAVE_ONE_OUT = ("valid_and_test", "valid_only", "test_only")
+_EVAL_MODE = re.compile(r"full|labeled|(uni|pop)[1-9][0-9]*")
+# Options that are text whatever they look like: `--data_path=2024` is a folder.
+_TEXT = ("model", "dataset", "variant", "data_path", "checkpoint_dir", "valid_metric", "learner", "state")
 # RecBole reads these although none of its property files lists them.
 _UNLISTED = (
     "encoding",
@@ -71,9 +82,9 @@ class VloggerConfig(Config):
         config_files: Iterable[str | Path] = (),
     ) -> None:
         given: dict[str, Any] = {}
-        for file in config_files:
-            given.update(read_yaml(Path(file)))
-        given.update(options or {})
+        # RecBole writes into nested dictionaries; the caller's stay as they are.
+        for part in (*(read_yaml(Path(file)) for file in config_files), copy.deepcopy(dict(options or {}))):
+            given.update({key: _merge(given, key, value) for key, value in part.items()})
         overall = defaults("", "")
         model = model or given.get("model") or overall["model"]
         dataset = dataset or given.get("dataset") or overall["dataset"]
@@ -83,8 +94,13 @@ class VloggerConfig(Config):
         self.own_defaults = own
         merged = {key: _merge(own, key, value) for key, value in given.items()}
         merged |= {"model": model, "dataset": dataset}
-        self.request = dict(given)
-        super().__init__(model=model, dataset=dataset, config_dict=merged)
+        self.request = copy.deepcopy(given)
+        try:
+            super().__init__(model=model, dataset=dataset, config_dict=merged)
+        except InputError:
+            raise
+        except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+            raise InputError(f"RecBole refuses these options: {error}") from error
 
     @staticmethod
     def _check(model: str, dataset: str, own: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -138,12 +154,16 @@ class VloggerConfig(Config):
         metrics = options["metrics"]
         metrics = [metrics] if isinstance(metrics, str) else metrics
         for metric in [*metrics, options["valid_metric"].partition("@")[0]]:
-            if metric.lower() not in metric_types:
-                known = [name for name in metric_types if isinstance(name, str)]
+            if str(metric).lower() not in metric_types:
+                known = list(metric_types)
                 raise InputError(
-                    f"Unknown metric {metric!r}.{did_you_mean(metric, known)} Metrics: {', '.join(known)}."
+                    f"Unknown metric {metric!r}.{did_you_mean(str(metric), known)} Metrics: {', '.join(known)}."
                 )
         self._check_valid_metric(metrics)
+        self._check_metrics_fit_mode(metrics)
+        threads = options["torch_threads"]
+        if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
+            raise InputError(f"`torch_threads` is {threads!r}; it must be a whole number above 0, or None.")
         for key in ("seed", "split_seed"):
             if not 0 <= options[key] < _SEED_LIMIT:
                 raise InputError(f"`{key}` is {options[key]}; it must be at least 0 and below 2^32.")
@@ -151,29 +171,48 @@ class VloggerConfig(Config):
     def _check_valid_metric(self, metrics: list[str]) -> None:
         """Early stopping looks its metric up among the computed ones; name a mismatch before training."""
         options = self.final_config_dict
-        name, _, k = options["valid_metric"].partition("@")
         topk = options["topk"]
         topk = [topk] if isinstance(topk, int) else topk
-        if name.lower() not in {m.lower() for m in metrics} or (k and int(k) not in topk):
+        if not isinstance(topk, list) or not all(isinstance(k, int) and k > 0 for k in topk) or not topk:
+            raise InputError(f"`topk` is {options['topk']!r}; it must be a list of whole numbers above 0.")
+        computed: list[str] = []
+        for metric in metrics:
+            has_cutoff = {"rec.topk", "rec.items"} & set(metrics_dict[metric.lower()].metric_need)
+            computed += [f"{metric}@{k}" for k in topk] if has_cutoff else [metric]
+        if options["valid_metric"].lower() not in {name.lower() for name in computed}:
             raise InputError(
-                f"`valid_metric` is {options['valid_metric']!r}, but `metrics` are {metrics} and `topk` is {topk}: "
-                f"add it there."
+                f"`valid_metric` is {options['valid_metric']!r}, which `metrics` {metrics} and `topk` {topk} do not "
+                f"give. Add it there, or choose one of: {', '.join(computed)}."
+            )
+
+    def _check_metrics_fit_mode(self, metrics: list[str]) -> None:
+        by_value = [m for m in metrics if metric_types[m.lower()] == EvaluatorType.VALUE]
+        if by_value and len(by_value) < len(metrics):
+            raise InputError(
+                f"`metrics` {metrics} cannot be computed together: {', '.join(by_value)} judge single scores, the "
+                f"others rankings. Run them apart."
+            )
+        mode = self.final_config_dict["eval_args"].get("mode", "full")
+        if by_value and "full" in (mode.values() if isinstance(mode, dict) else [mode]):
+            raise InputError(
+                f"{', '.join(by_value)} need sampled or labelled items, not full ranking: set `mode` in `eval_args` to "
+                f"e.g. uni100 or labeled, or choose ranking metrics such as Recall."
             )
 
 
 def parse_option(key: str, text: str) -> Any:
     """Turn the text of ``--key=text`` into a typed value, as YAML; nothing is evaluated.
 
-    ``None`` means no value, as in RecBole. Intervals such as ``[5,inf)`` stay text, RecBole parses them.
+    ``None`` means no value, as in RecBole. Names, folders and intervals such as ``[5,inf)`` stay text.
 
     Example:
         >>> parse_option("topk", "[10, 20]"), parse_option("learning_rate", "1e-3"), parse_option("x", "None")
         ([10, 20], 0.001, None)
     """
-    if key.endswith("_interval") and key != "val_interval":
-        return text
     if text == "None":
         return None
+    if _is_text(key):
+        return text
     try:
         return parse_yaml(text)
     except yaml.YAMLError:
@@ -181,16 +220,9 @@ def parse_option(key: str, text: str) -> Any:
 
 
 @cache
-def _recbole_property_dir() -> Path:
-    spec = find_spec("recbole")
-    assert spec is not None and spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0], "properties")
-
-
-@cache
 def _recbole_defaults(model: str, dataset: str) -> dict[str, Any]:
     """RecBole's own defaults of a model, read from its property files."""
-    folder = _recbole_property_dir()
+    folder = registry.recbole_folder() / "properties"
     merged: dict[str, Any] = {}
     for name in ("overall", f"model/{model}", "dataset/sample", f"dataset/{dataset}"):
         path = folder / f"{name}.yaml"
@@ -210,11 +242,21 @@ def known_keys(model: str, dataset: str) -> set[str]:
     return keys - {"config_file"}
 
 
+def _is_text(key: str) -> bool:
+    return key in _TEXT or (key.endswith("_interval") and key != "val_interval")
+
+
 def _check_type(key: str, value: Any, default: Any) -> None:
     """Refuse text where the default is a number or a flag; other types are left to RecBole."""
-    if value is None or default is None or isinstance(default, str):
+    if _is_text(key):
+        default = ""
+    elif isinstance(default, str):
         return
-    if isinstance(default, bool):
+    if default is None or (value is None and not isinstance(default, (bool, int, float))):
+        return
+    if isinstance(default, str):
+        fits, wanted = isinstance(value, str), "text"
+    elif isinstance(default, bool):
         fits, wanted = isinstance(value, bool), "True or False"
     elif isinstance(default, int):
         flexible = key in ("eval_batch_size", "topk", "gpu_id")
@@ -239,9 +281,29 @@ def _check_nested(key: str, value: Any) -> None:
             raise InputError(
                 f"`{key}` has no entry {nested!r}.{did_you_mean(str(nested), known)} Entries: {', '.join(known)}."
             )
-    split = value.get("split")
-    if isinstance(split, dict) and (len(split) != 1 or next(iter(split)) not in _SPLIT_KEYS):
-        raise InputError(f"`eval_args.split` is {split!r}; give one of {', '.join(_SPLIT_KEYS)}.")
+        if nested in _NESTED_CHOICES and value[nested] not in _NESTED_CHOICES[nested]:
+            choices = ", ".join(map(str, _NESTED_CHOICES[nested]))
+            raise InputError(f"`{key}.{nested}` is {value[nested]!r}; choose one of: {choices}.")
+    _check_mode(value.get("mode", "full"))
+    if "split" in value:
+        _check_split(value["split"])
+
+
+def _check_mode(mode: Any) -> None:
+    modes = mode if isinstance(mode, dict) else {"valid": mode}
+    for phase, name in modes.items():
+        if phase not in ("valid", "test") or not isinstance(name, str) or not _EVAL_MODE.fullmatch(name):
+            raise InputError(
+                f"`eval_args.mode` is {mode!r}; give full, labeled, uniN or popN (N items per positive), or one for "
+                f"each of valid and test."
+            )
+
+
+def _check_split(split: Any) -> None:
+    if not isinstance(split, dict) or len(split) != 1 or next(iter(split)) not in _SPLIT_KEYS:
+        raise InputError(f"`eval_args.split` is {split!r}; give one of {', '.join(_SPLIT_KEYS)}, e.g. {{LS: …}}.")
+    if "LS" in split and split["LS"] not in _LEAVE_ONE_OUT:
+        raise InputError(f"`eval_args.split.LS` is {split['LS']!r}; choose one of: {', '.join(_LEAVE_ONE_OUT)}.")
 
 
 def _merge(own: Mapping[str, Any], key: str, value: Any) -> Any:

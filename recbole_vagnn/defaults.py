@@ -50,7 +50,7 @@ def properties_dir() -> Path:
 
 def parse_yaml(text: str) -> Any:
     """Parse YAML text into plain Python values; nothing is evaluated."""
-    return yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+    return yaml.load(text, Loader=_Loader)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class Reporter:
 
     def finished(self, result: Result) -> None:
         """Print the final table."""
-        self.console.print(results_table([result]))
+        self.console.print(results_table(result))
         seconds = result.seconds
         self.console.print(
             f"best epoch {result.best_epoch + 1} of {result.epochs}; {seconds['total']:.0f} s in all, "
@@ -108,17 +108,13 @@ class Reporter:
         self.console.print(f"checkpoint: {result.checkpoint}", highlight=False, soft_wrap=True)
 
 
-def results_table(results: list[Result]) -> Table:
-    """Validation and test metrics, one row per run and split."""
-    table = Table()
-    for column in ("model", "data set", "split"):
-        table.add_column(column)
-    metrics = list(results[0].test)
-    for metric in metrics:
-        table.add_column(metric, justify="right")
-    for result in results:
-        for split, values in (("validation", result.valid), ("test", result.test)):
-            if values is not None:
-                numbers = [f"{values[metric]:.4f}" for metric in metrics]
-                table.add_row(result.model, result.dataset, split, *numbers)
+def results_table(result: Result) -> Table:
+    """One row per metric, with its validation and test value."""
+    table = Table(title=f"{result.model} on {result.dataset}", title_justify="left", title_style="")
+    table.add_column("metric")
+    for column in ("validation", "test"):
+        table.add_column(column, justify="right")
+    for metric, value in result.test.items():
+        valid = f"{result.valid[metric]:.4f}" if result.valid else "–"
+        table.add_row(metric, valid, f"{value:.4f}")
     return table

@@ -12,12 +12,13 @@ import pkgutil
 from collections.abc import Callable
 from functools import cache, wraps
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from recbole_vagnn.defaults import defaults, property_file, read_yaml
 from recbole_vagnn.errors import InputError, did_you_mean
 from recbole_vagnn.import_hooks import on_import, rebind
-from recbole_vagnn.defaults import defaults, property_file, read_yaml
 
 if TYPE_CHECKING:
     from recbole.config import Config
@@ -40,6 +41,15 @@ def _load(reference: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+def recbole_folder() -> Path:
+    """The folder of the installed RecBole package; RecBole is not imported for it."""
+    spec = find_spec("recbole")
+    locations = spec.submodule_search_locations if spec else None
+    if not locations:
+        raise ImportError("RecBole is not installed.")
+    return Path(locations[0])
+
+
 @cache
 def recbole_models() -> dict[str, str]:
     """RecBole's general recommenders: class name → module, found without importing the models."""
@@ -48,12 +58,7 @@ def recbole_models() -> dict[str, str]:
     if spec is None or spec.submodule_search_locations is None:
         return {}
     modules = {m.name for m in pkgutil.iter_modules(spec.submodule_search_locations)}
-    properties = find_spec("recbole")
-    assert properties is not None and properties.submodule_search_locations is not None
-    folder = properties.submodule_search_locations[0]
-    from pathlib import Path
-
-    names = (path.stem for path in Path(folder, "properties", "model").glob("*.yaml"))
+    names = (path.stem for path in (recbole_folder() / "properties" / "model").glob("*.yaml"))
     return {name: f"{package}.{name.lower()}" for name in sorted(names) if name.lower() in modules}
 
 
@@ -90,11 +95,11 @@ def prepare_embedded(dataset: str, folder: str) -> None:
 
 
 def wants_vlogger_dataset(config: Config) -> bool:
-    """Our data set class serves our models, and any general model whose data name a vlogger field."""
+    """Our data set class serves our models, and any general model whose options include our data options."""
     from recbole.utils import ModelType
 
     general = config["MODEL_TYPE"] in (ModelType.GENERAL, ModelType.TRADITIONAL)
-    return config["model"] in MODELS or (general and config["VLOGGER_ID_FIELD"] is not None)
+    return config["model"] in MODELS or (general and "VLOGGER_ID_FIELD" in config)
 
 
 def create_dataset(config: Config) -> Dataset:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from recbole.data import data_preparation
-from recbole.utils import ModelType, get_trainer, init_logger, init_seed
+from recbole.utils import EvaluatorType, ModelType, get_trainer, init_logger, init_seed
 
 from recbole_vagnn import registry
+from recbole_vagnn.allocator import keep_freed_memory
 from recbole_vagnn.config import VloggerConfig
 from recbole_vagnn.data.fingerprint import fingerprint
 from recbole_vagnn.errors import InputError
@@ -26,15 +30,18 @@ from recbole_vagnn.trainer import ResumableMixin, read_last_state, resumable, re
 RESUME_KEYS = ("epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "torch_threads")
 
 
+_NO_USERS: NDArray[np.str_] = np.zeros(0, dtype=str)
+
+
 class Interrupted(KeyboardInterrupt):
     """Training was stopped by Ctrl-C.
 
     Attributes:
         checkpoint: best epoch so far, or None if no epoch was evaluated.
-        last_state: file that ``resume`` goes on from.
+        last_state: file that ``resume`` goes on from, or None if training had not begun.
     """
 
-    def __init__(self, checkpoint: Path | None, last_state: Path) -> None:
+    def __init__(self, checkpoint: Path | None, last_state: Path | None) -> None:
         super().__init__("interrupted")
         self.checkpoint = checkpoint
         self.last_state = last_state
@@ -99,12 +106,14 @@ def run(
     load_seconds = time.perf_counter() - started
     network = _build_model(config, loaders)
     trainer = _build_trainer(config, network, loaders)
-    if state is not None:
+    if state is not None and checkpoint is not None:
         _check_same_data(state, trainer)
+        _check_has_best(state, checkpoint)
         trainer.restore(state, str(checkpoint))
     reporter.loaded(*loaders.datasets)
-    _train(trainer, loaders, reporter)
-    result = _evaluate(config, trainer, loaders, started, load_seconds)
+    with _resumable_interrupts(trainer):
+        _train(trainer, loaders, reporter)
+        result = _evaluate(config, trainer, loaders, started, load_seconds)
     if result_file is not None:
         result.write(result_file)
     reporter.finished(result)
@@ -115,21 +124,36 @@ def run(
 
 
 def _set_up_process(config: VloggerConfig) -> None:
+    keep_freed_memory()
     if config["torch_threads"]:
         torch.set_num_threads(config["torch_threads"])
-    root = logging.getLogger()
-    for handler in root.handlers[:]:  # RecBole's basicConfig does nothing while handlers are there
-        root.removeHandler(handler)
-        handler.close()
-    init_logger(config)
-    for handler in root.handlers:  # details go to the log file, the screen belongs to the reporter
-        if not isinstance(handler, logging.FileHandler):
-            handler.setLevel(logging.WARNING)
-    root.info(config)
+    _set_up_logging(config)
     # RecBole's own code, on current versions; nothing a user could act on.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"recbole\.")
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"recbole\.")
     warnings.filterwarnings("ignore", category=UserWarning, module=r"recbole\.")
+
+
+_log_handlers: list[logging.Handler] = []  # of the last run in this process
+
+
+def _set_up_logging(config: VloggerConfig) -> None:
+    """Details go to RecBole's log file, one a run; the screen belongs to the reporter."""
+    root = logging.getLogger()
+    for handler in _log_handlers:
+        root.removeHandler(handler)
+        handler.close()
+    others = root.handlers[:]
+    root.handlers = []  # RecBole's basicConfig does nothing while handlers are there
+    try:
+        init_logger(config)
+        _log_handlers[:] = root.handlers
+    finally:
+        root.handlers = [*root.handlers, *others]
+    for handler in _log_handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.setLevel(logging.WARNING)
+    root.info(config)
 
 
 def _load(config: VloggerConfig) -> _Loaders:
@@ -138,7 +162,10 @@ def _load(config: VloggerConfig) -> _Loaders:
     init_seed(config["seed"], config["reproducibility"])
     dataset = registry.create_dataset(config)
     logging.getLogger().info(dataset)
-    return _Loaders(*data_preparation(config, dataset))
+    loaders = _Loaders(*data_preparation(config, dataset))
+    if config["eval_type"] == EvaluatorType.RANKING and max(config["topk"]) >= dataset.item_num:
+        raise InputError(f"`topk` is {config['topk']}, but {dataset.dataset_name} has {dataset.item_num - 1} items.")
+    return loaders
 
 
 def _build_model(config: VloggerConfig, loaders: _Loaders) -> Any:
@@ -169,19 +196,26 @@ def _resumed_request(
 ) -> tuple[str, str, dict[str, Any]]:
     """Model, data set and options of the run to go on with."""
     extra = state["extra"]
-    given = dict(options or {})
-    for name, value in (("model", model), ("dataset", dataset)):
-        if value is not None:
-            given[name] = value
+    if "options" not in extra:
+        raise InputError("This run was started by RecBole's own run_recbole, which cannot be resumed.")
     if list(config_files):
         raise InputError("`--resume` uses the options of the run it goes on with: leave `--config_files` out.")
-    for key, value in given.items():
-        before = extra.get(key) or extra["options"].get(key)
-        if key not in RESUME_KEYS and value != before:
+    given = dict(options or {})
+    before = VloggerConfig(extra["model"], extra["dataset"], extra["options"])
+    together = {**extra["options"], **given}
+    now = VloggerConfig(model or extra["model"], dataset or extra["dataset"], together)
+    for key in ("model", "dataset", *given):
+        if key not in RESUME_KEYS and now[key] != before[key]:
             raise InputError(
-                f"`--resume` cannot change `{key}`; it may change {', '.join(RESUME_KEYS)}. Start a new run instead."
+                f"`--resume` cannot change `{key}` from {before[key]!r} to {now[key]!r}; it may change "
+                f"{', '.join(RESUME_KEYS)}. Start a new run instead."
             )
-    return extra["model"], extra["dataset"], {**extra["options"], **given}
+    return extra["model"], extra["dataset"], together
+
+
+def _check_has_best(state: dict[str, Any], checkpoint: Path) -> None:
+    if state["best_valid_result"] is not None and not checkpoint.is_file():
+        raise InputError(f"{checkpoint}, the best epoch so far of the run to resume, does not exist. Start a new run.")
 
 
 def _check_same_data(state: dict[str, Any], trainer: ResumableMixin) -> None:
@@ -195,12 +229,18 @@ def _check_same_data(state: dict[str, Any], trainer: ResumableMixin) -> None:
 
 def _train(trainer: ResumableMixin, loaders: _Loaders, reporter: Reporter) -> None:
     trainer.on_batch, trainer.on_epoch = reporter.batch, reporter.epoch
+    with reporter.training(trainer.epochs, trainer.history):
+        trainer.fit(loaders.train, loaders.valid)
+
+
+@contextmanager
+def _resumable_interrupts(trainer: ResumableMixin) -> Iterator[None]:
+    """Turn Ctrl-C into :class:`Interrupted`, which names the files that are kept."""
     try:
-        with reporter.training(trainer.epochs, trainer.history):
-            trainer.fit(loaders.train, loaders.valid)
+        yield
     except KeyboardInterrupt:
-        best = Path(trainer.saved_model_file)
-        raise Interrupted(best if best.is_file() else None, trainer.last_state_file) from None
+        best, last = Path(trainer.saved_model_file), trainer.last_state_file
+        raise Interrupted(best if best.is_file() else None, last if last.is_file() else None) from None
 
 
 def _evaluate(
@@ -240,7 +280,7 @@ def _evaluate(
         versions=installed_versions(),
         history=[asdict(record) for record in history],
         per_user=dict(trainer.evaluator.per_user),
-        users=train_set.id2token(train_set.uid_field, list(map(int, users))) if users is not None else None,
+        users=train_set.id2token(train_set.uid_field, np.asarray(users)) if users is not None else _NO_USERS,
     )
 
 

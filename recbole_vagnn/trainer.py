@@ -11,7 +11,8 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -94,14 +95,14 @@ class ResumableMixin(Trainer):
         self._train_data, self._saves_state = train_data, saved
         if self._restored is not None:
             state, self._restored = self._restored, None
-            if state["stopped"] or self.start_epoch >= self.epochs:
+            self._load_generators(state["generators"])  # sampled evaluation draws too
+            if self.cur_step > self.stopping_step or self.start_epoch >= self.epochs:
                 self.eval_collector.data_collect(train_data)
                 return self.best_valid_score, self.best_valid_result
-            self._load_generators(state["generators"])
         result = super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)
         self._report_epoch()
         done = self.history[-1].epoch + 1 if self.history else 0
-        self._write_last_state(done, stopped=done < self.epochs)
+        self._write_last_state(done)
         return result  # type: ignore[no-any-return]
 
     def _train_epoch(
@@ -164,8 +165,8 @@ class ResumableMixin(Trainer):
     def _check_nan(self, loss: torch.Tensor) -> None:
         if torch.isnan(loss):
             raise InputError(
-                f"The training loss of {self.config['model']} is NaN in epoch {len(self.history)}. Lower `learning_rate` "
-                f"(now {self.learning_rate}), or switch `enable_amp` off if it is on."
+                f"The training loss of {self.config['model']} is NaN in epoch {len(self.history)}. Lower "
+                f"`learning_rate` (now {self.learning_rate}), or switch `enable_amp` off if it is on."
             )
 
     # --- checkpoints ------------------------------------------------------------------------------------------
@@ -178,24 +179,21 @@ class ResumableMixin(Trainer):
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         """RecBole's checkpoint, written whole or not at all."""
         target = kwargs.pop("saved_model_file", self.saved_model_file)
-        draft = f"{target}.{os.getpid()}.tmp"
-        super()._save_checkpoint(epoch, verbose=False, saved_model_file=draft)
-        os.replace(draft, target)
+        with _whole_or_not_at_all(Path(target)) as draft:
+            super()._save_checkpoint(epoch, verbose=False, saved_model_file=str(draft))
         if verbose:
             self.logger.info(f"{set_color('Saving current', 'blue')}: {target}")
 
-    def _write_last_state(self, next_epoch: int, stopped: bool = False) -> None:
+    def _write_last_state(self, next_epoch: int) -> None:
         """Write all that the coming epochs depend on.
 
         Args:
             next_epoch: epoch that a resumed run starts with.
-            stopped: early stopping has ended the training.
         """
         if not self._saves_state:
             return
         state = {
             "next_epoch": next_epoch,
-            "stopped": stopped,
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
             "best_valid_result": dict(self.best_valid_result) if self.best_valid_result else None,
@@ -205,9 +203,8 @@ class ResumableMixin(Trainer):
             "generators": self._dump_generators(),
             "extra": self.state_extra,
         }
-        draft = self.last_state_file.with_suffix(f".{os.getpid()}.tmp")
-        torch.save(state, draft)
-        os.replace(draft, self.last_state_file)
+        with _whole_or_not_at_all(self.last_state_file) as draft:
+            torch.save(state, draft)
 
     def restore(self, state: dict[str, Any], checkpoint: str) -> None:
         """Take over a state read by :func:`read_last_state`; ``fit`` then goes on from it.
@@ -255,6 +252,17 @@ class ResumableMixin(Trainer):
                 owner.load_random_state(plain[name])
 
 
+@contextmanager
+def _whole_or_not_at_all(target: Path) -> Iterator[Path]:
+    """A file to write to, which takes the place of ``target`` if the block ends well and vanishes if not."""
+    draft = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        yield draft
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def _owned_state(owner: Any) -> Any:
     return owner.random_state() if hasattr(owner, "random_state") else None
 
@@ -298,8 +306,11 @@ def read_last_state(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         missing = {"next_epoch", "model", "optimizer", "generators", "extra"} - set(state)
-    except Exception as error:  # torch raises many types for a damaged file
-        raise InputError(f"{path} is not a readable last-state file: {error}") from None
+    except Exception as error:  # torch raises many types for a damaged file, and advises to unpickle code
+        raise InputError(
+            f"{path} is damaged or no last-state file ({type(error).__name__}); nothing was loaded from it. Start "
+            f"a new run."
+        ) from None
     if missing:
         raise InputError(f"{path} is not a last-state file: it lacks {', '.join(sorted(missing))}.")
     return state  # type: ignore[no-any-return]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,18 +17,21 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from recbole.data.dataset import Dataset
+from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 
 from recbole_vagnn.data.atomic import (
     read_atomic,
     read_header,
     require_columns,
+    require_type,
     require_unique,
     require_values,
+    split_sequences,
 )
 from recbole_vagnn.data.follow import FollowPairs, read_follow
 from recbole_vagnn.data.options import DataOptions
-from recbole_vagnn.data.order import first_time_per_user, held_out_ties
+from recbole_vagnn.data.order import TieReport, first_time_per_user, held_out_ties
 from recbole_vagnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +52,10 @@ class VloggerDataset(Dataset):
     apart from the model, and errors that name file, line and field. ``build()`` returns the splits; everything
     a split offers is computed from its own interactions, so the training split holds nothing of the others.
 
+    Attributes:
+        follow: pairs of the ``.follow`` file; those of a split are older than its held-out interactions.
+        tie_report: how many leave-one-out items a tie in time decided; None for other splits.
+
     Args:
         config: RecBole's Config; the options read are those of
             :class:`~recbole_vagnn.data.options.DataOptions` and RecBole's own.
@@ -60,7 +68,17 @@ class VloggerDataset(Dataset):
         self.options = DataOptions.from_config(config.__getitem__)
         self.vlogger_field = self.options.VLOGGER_ID_FIELD
         self.follow: FollowPairs | None = None
+        self.tie_report: TieReport | None = None
+        if self.vlogger_field in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]):
+            raise InputError(
+                f"`VLOGGER_ID_FIELD` is {self.vlogger_field!r}, which is the user's or the item's column; a creator "
+                f"needs a column of its own in the .item file."
+            )
         super().__init__(config)
+
+    inter_feat: Any  # pandas DataFrame while reading, RecBole Interaction after build()
+    item_feat: Any
+    file_size_list: list[int]  # of RecBole: interactions of each pre-split file
 
     # --- reading ----------------------------------------------------------------------------------------------
 
@@ -78,7 +96,10 @@ class VloggerDataset(Dataset):
         for name in self.benchmark_filename_list or [None]:
             path = Path(dataset_path, f"{token}.{name}.inter" if name else f"{token}.inter")
             if not path.is_file():
-                raise InputError(f"File {path} does not exist.")
+                raise InputError(
+                    f"File {path} does not exist. Put it there, or set `dataset` and `data_path` to "
+                    f"<data_path>/<dataset>/<dataset>.inter."
+                )
         super()._load_inter_feat(token, dataset_path)
 
     def _get_load_and_unload_col(self, source: Any) -> tuple[set[str] | None, set[str] | None]:
@@ -89,20 +110,17 @@ class VloggerDataset(Dataset):
                 load.add(self.vlogger_field)
             return load, unload
         if source == FeatureSource.INTERACTION:
-            return {self.uid_field, self.iid_field} | self._extra_columns(), None
+            extra = {self.time_field, self.label_field, self.config["RATING_FIELD"]}
+            extra |= set(self.config["threshold"] or ()) | set(self.config["val_interval"] or ())
+            return ({self.uid_field, self.iid_field} | extra) - {None}, None
         if source == FeatureSource.ITEM:
-            return {self.iid_field, self.vlogger_field or self.iid_field} | self._extra_columns(), None
+            # An item's own `rating` or `timestamp` is not the interaction's, which was read before.
+            extra = set(self.config["val_interval"] or ()) - self.field2source.keys()
+            return ({self.iid_field, self.vlogger_field} | extra) - {None}, None
         return set(), None
 
-    def _extra_columns(self) -> set[str]:
-        """Columns that are read where a file has them: time, label, and what filters look at."""
-        extra = {self.time_field, self.label_field, self.config["RATING_FIELD"]}
-        for option in ("threshold", "val_interval"):
-            extra |= set(self.config[option] or ())
-        return extra - {None}
-
     def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
-        """RecBole's reader with the same result, faster and with checks (see data/atomic.py)."""
+        """RecBole's reader with checks (see data/atomic.py)."""
         load, unload = self._get_load_and_unload_col(source)
         if load == set():
             return None
@@ -110,6 +128,12 @@ class VloggerDataset(Dataset):
         encoding = self.config["encoding"] or "utf-8"
         header = read_header(path, separator, encoding)
         require_columns(path, header, self._required_columns(source, load))
+        if isinstance(source, FeatureSource):
+            require_type(path, header, (self.uid_field, self.iid_field), "token")
+        if source == FeatureSource.INTERACTION and self.time_field:
+            require_type(path, header, (self.time_field,), "float")
+        if source == FeatureSource.ITEM and self.vlogger_field:
+            require_type(path, header, (self.vlogger_field,), "token")
         columns = {
             name: kind
             for name, kind in header.items()
@@ -118,24 +142,26 @@ class VloggerDataset(Dataset):
         frame = read_atomic(path, columns, separator, encoding, header)
         self._check_frame(path, frame, source)
         for name, kind in columns.items():
+            if kind.endswith("seq"):
+                limit = (self.config["seq_len"] or {}).get(name)
+                frame[name] = split_sequences(path, frame[name], kind, self.config["seq_separator"], limit)
             self._describe_field(frame, name, FeatureType(kind), source)
         return frame[list(columns)]
 
-    def _required_columns(self, source: Any, load: set[str] | None) -> list[str]:
-        required: list[str] = []
-        if source == FeatureSource.INTERACTION:
-            required = [self.uid_field, self.iid_field]
-        elif source == FeatureSource.ITEM:
-            required = [self.iid_field, *([self.vlogger_field] if self.vlogger_field else [])]
-        elif source == FeatureSource.USER:
-            required = [self.uid_field]
+    def _required_columns(self, source: Any, load: set[str] | None) -> dict[str, str]:
+        """Column → the option that asks for it."""
+        required: dict[str, str] = {}
+        if source in (FeatureSource.INTERACTION, FeatureSource.USER):
+            required[self.uid_field] = "USER_ID_FIELD"
+        if source in (FeatureSource.INTERACTION, FeatureSource.ITEM):
+            required[self.iid_field] = "ITEM_ID_FIELD"
+        if source == FeatureSource.ITEM and self.vlogger_field:
+            required[self.vlogger_field] = "VLOGGER_ID_FIELD"
         if load is not None and self.config["load_col"] != "auto":
-            required += sorted(load - set(required))
+            required |= dict.fromkeys(sorted(load - required.keys()), "load_col")
         return required
 
     def _check_frame(self, path: Path, frame: pd.DataFrame, source: Any) -> None:
-        if frame.empty:
-            raise InputError(f"{path} has a header but no rows.")
         if source == FeatureSource.INTERACTION:
             require_values(path, frame, (self.uid_field, self.iid_field))
         elif source == FeatureSource.ITEM:
@@ -146,22 +172,14 @@ class VloggerDataset(Dataset):
             require_values(path, frame, (self.uid_field,))
 
     def _describe_field(self, frame: pd.DataFrame, name: str, kind: FeatureType, source: Any) -> None:
-        """Fill RecBole's tables about a field; split sequences as RecBole does."""
+        """Fill RecBole's tables about a field."""
         self.field2source[name], self.field2type[name] = source, kind
         if "float" in kind.value:
             self.field2bucketnum[name] = 2
-        if not kind.value.endswith("seq"):
-            self.field2seqlen[name] = 1
-            return
-        cast = str if kind == FeatureType.TOKEN_SEQ else float
-        limit = (self.config["seq_len"] or {}).get(name)
-        separator = self.config["seq_separator"]
-        parts = (text.split(separator) for text in frame[name].fillna(""))
-        frame[name] = [np.array([cast(p) for p in row if p][:limit]) for row in parts]
-        self.field2seqlen[name] = max(map(len, frame[name]))
+        self.field2seqlen[name] = max(map(len, frame[name])) if kind.value.endswith("seq") else 1
 
     def _check_items(self) -> None:
-        """The vlogger column is there and a token, and every interaction's item has a row."""
+        """The items are loaded, and every interaction's item has a row."""
         if self.vlogger_field is None:
             return
         if self.item_feat is None:
@@ -169,12 +187,6 @@ class VloggerDataset(Dataset):
             raise InputError(
                 f"File {path} does not exist or is not loaded; it must hold the column {self.vlogger_field!r} "
                 f"(`VLOGGER_ID_FIELD`)."
-            )
-        kind = self.field2type[self.vlogger_field]
-        if kind != FeatureType.TOKEN:
-            raise InputError(
-                f"{self._item_path}: column {self.vlogger_field!r} is of type {kind.value}; a video has one "
-                f"vlogger, so it must be a token. Keep one creator per item."
             )
         self._check_every_item_has_a_row()
 
@@ -194,7 +206,11 @@ class VloggerDataset(Dataset):
             )
         self.logger.warning(f"{message}: `items_without_row: {policy}`.")
         if policy == "drop":
-            self.inter_feat = self.inter_feat[~missing]
+            self.inter_feat = self.inter_feat[~missing].reset_index(drop=True)
+            if self.benchmark_filename_list is not None:
+                ends = np.cumsum([0, *self.file_size_list])
+                parts = itertools.pairwise(ends)
+                self.file_size_list = [int((~missing[start:end]).sum()) for start, end in parts]
 
     def _load_additional_feat(self, token: str, dataset_path: str) -> None:
         """``.follow`` is read by :mod:`~recbole_vagnn.data.follow` once ids are known, whether listed or not."""
@@ -284,6 +300,11 @@ class VloggerDataset(Dataset):
         arguments = self.config["eval_args"]
         kind = next(iter(arguments["split"] or {"": None}))
         if self.benchmark_filename_list is not None:
+            if len(self.benchmark_filename_list) != 3:
+                raise InputError(
+                    f"`benchmark_filename` is {self.benchmark_filename_list}; it must name three files: training, "
+                    f"validation and test."
+                )
             return
         by_time = arguments["order"] == "TO"
         if kind == "TS" and not by_time:
@@ -291,8 +312,9 @@ class VloggerDataset(Dataset):
         if by_time and self.time_field not in self.inter_feat:
             path = Path(self.dataset_path, f"{self.dataset_name}.inter")
             raise InputError(
-                f"{path} has no column {self.time_field!r} (`TIME_FIELD`), which `order: TO` needs. Add it, or split "
-                f"at random: `--eval_args=\"{{'split': {{'RS': [0.8, 0.1, 0.1]}}, 'order': 'RO'}}\"`."
+                f"{path} has no column {self.time_field!r} (`TIME_FIELD`) or it is not loaded (`load_col`), but "
+                f"`order: TO` needs it. Add it, or split at random: "
+                f"`--eval_args=\"{{'split': {{'RS': [0.8, 0.1, 0.1]}}, 'order': 'RO'}}\"`."
             )
 
     def _report_ties(self) -> None:
@@ -307,7 +329,7 @@ class VloggerDataset(Dataset):
         self,
         splits: list[VloggerDataset],
         users: IntArray,
-        times: NDArray[np.generic] | None,
+        times: NDArray[Any] | None,
         held_out: IntArray,
     ) -> None:
         if self.follow is None:
@@ -350,6 +372,20 @@ class VloggerDataset(Dataset):
         vectors = 4 * 4 * (self.config["embedding_size"] or 64)
         rows = users * self.item_num if full else min(users * 101, max(1024, budget // vectors))
         self.config["eval_batch_size"] = int(rows)
+
+    # --- rows of a batch ---------------------------------------------------------------------------------------
+
+    def __getitem__(self, index: Any, join: bool = True) -> Interaction:
+        """RecBole's rows; an array of positions is not turned into a Python list on the way."""
+        rows = _take(self.inter_feat, index)
+        return self.join(rows) if join else rows
+
+    def join(self, df: Interaction) -> Interaction:
+        """RecBole's: add the columns of the users and items that ``df`` names."""
+        for feat, field in ((self.user_feat, self.uid_field), (self.item_feat, self.iid_field)):
+            if feat is not None and field in df:
+                df.update(_take(feat, df[field]))
+        return df
 
     # --- what models ask for ----------------------------------------------------------------------------------
 
@@ -420,11 +456,19 @@ class VloggerDataset(Dataset):
         return rank, hashlib.sha256("\n".join(tokens[order].tolist()).encode()).digest()
 
 
+def _take(rows: Interaction, index: Any) -> Interaction:
+    """``rows[index]``; arrays index the tensors directly, several times faster than RecBole's way by lists."""
+    if not isinstance(index, (np.ndarray, torch.Tensor)) or index.ndim == 0:
+        return rows[index]
+    positions = torch.as_tensor(index)
+    return Interaction({name: column[positions] for name, column in rows.interaction.items()})
+
+
 @contextmanager
 def _own_torch_seed(seed: int) -> Iterator[None]:
-    """Run with torch's CPU generator seeded, and give its state back afterwards."""
+    """Run with torch's CPU generator seeded, and give its state back afterwards; a GPU's is not touched."""
     state = torch.random.get_rng_state()
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     try:
         yield
     finally:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from logging import Logger
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recbole_vagnn.data.atomic import read_atomic, read_header, require_columns, require_values
+from recbole_vagnn.data.atomic import read_atomic, read_header, require_columns, require_type, require_values
 from recbole_vagnn.data.options import DataOptions
 from recbole_vagnn.errors import InputError
 
@@ -31,7 +32,7 @@ class FollowPairs:
 
     users: IntArray
     vloggers: IntArray
-    times: NDArray[np.generic] | None
+    times: NDArray[Any] | None
 
     def matrix(self, n_users: int, n_vloggers: int) -> sp.csr_matrix:
         """(n_users, n_vloggers) binary matrix of the pairs; repeats count once."""
@@ -40,7 +41,7 @@ class FollowPairs:
         matrix.data[:] = 1.0
         return matrix
 
-    def before(self, first_held_out: NDArray[np.generic]) -> tuple[FollowPairs, int]:
+    def before(self, first_held_out: NDArray[Any]) -> tuple[FollowPairs, int]:
         """Keep the pairs older than their user's first held-out interaction.
 
         Args:
@@ -86,10 +87,8 @@ def read_follow(
         options.FOLLOW_TIME_FIELD,
     )
     header = read_header(path, separator, encoding)
-    require_columns(path, header, (user, vlogger))
-    for name in (user, vlogger):
-        if header[name] != "token":
-            raise InputError(f"{path}: column {name!r} is of type {header[name]}, it must be a token.")
+    require_columns(path, header, {user: "FOLLOW_USER_ID_FIELD", vlogger: "FOLLOW_VLOGGER_ID_FIELD"})
+    require_type(path, header, (user, vlogger), "token")
     # A pair may lack its time, so that column is read as text and converted here.
     columns = {name: "token" for name in header if name in (user, vlogger, time)}
     frame = read_atomic(path, columns, separator, encoding, header)
@@ -107,7 +106,7 @@ def read_follow(
     )
 
 
-def _times(path: Path, column: pd.Series) -> NDArray[np.generic]:
+def _times(path: Path, column: pd.Series) -> NDArray[Any]:
     parsed = pd.to_numeric(column, errors="coerce")
     bad = (parsed.isna() & column.notna()).to_numpy()
     if bad.any():
@@ -124,7 +123,7 @@ def _report(
     path: Path,
     users: NDArray[np.float64],
     vloggers: NDArray[np.float64],
-    times: NDArray[np.generic] | None,
+    times: NDArray[Any] | None,
 ) -> None:
     no_user, no_vlogger = int(np.isnan(users).sum()), int(np.isnan(vloggers).sum())
     if no_user or no_vlogger:

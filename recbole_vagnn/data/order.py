@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class TieReport:
         )
 
 
-def held_out_ties(users: IntArray, times: NDArray[np.generic], n_held_out: int) -> TieReport:
+def held_out_ties(users: IntArray, times: NDArray[Any], n_held_out: int) -> TieReport:
     """Count the users whose held-out items a tie decided.
 
     Args:
@@ -52,10 +53,10 @@ def held_out_ties(users: IntArray, times: NDArray[np.generic], n_held_out: int) 
 
 
 def first_time_per_user(
-    users: IntArray, times: NDArray[np.generic], n_users: int
-) -> NDArray[np.generic]:
+    users: IntArray, times: NDArray[Any], n_users: int
+) -> NDArray[Any]:
     """(n_users,) smallest time of each user; users without one hold the dtype's largest value."""
-    kind = times.dtype
+    kind: np.dtype[Any] = times.dtype
     largest = np.iinfo(kind).max if np.issubdtype(kind, np.integer) else np.inf
     first = np.full(n_users, largest, dtype=kind)
     np.minimum.at(first, users, times)

@@ -110,7 +110,7 @@ class NegativeSampler:
         """Restore what :meth:`random_state` returned."""
         self.rng.bit_generator.state = state
 
-    def sample_by_user_ids(self, user_ids: Any, item_ids: Any, num: int) -> torch.Tensor:
+    def sample_by_user_ids(self, user_ids: Any, item_ids: Any, num: int) -> torch.Tensor:  # noqa: ARG002
         """Draw ``num`` negatives per user.
 
         Args:

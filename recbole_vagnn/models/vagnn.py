@@ -253,8 +253,9 @@ class VAGNN(GeneralRecommender):
         vlogger_table = torch.cat([view.vloggers for view in on], dim=1)
 
         u = functional.embedding(users, user_table)
-        items = self._item_vectors(video_table, vlogger_table, torch.cat([positives, negatives]))
-        positive, negative = (u * items[: len(users)]).sum(1), (u * items[len(users) :]).sum(1)
+        positive, negative = (
+            self._scores(u, video_table, vlogger_table, items) for items in (positives, negatives)
+        )
         zero = positive.new_zeros(())
         aux = zero
         if auxiliary is not None:
@@ -265,10 +266,25 @@ class VAGNN(GeneralRecommender):
         l2 = self._regulariser(users, positives, negatives, auxiliary)
         return bpr_loss(positive, negative), aux, contrast, l2
 
+    def _scores(self, users: Tensor, videos: Tensor, vloggers: Tensor, items: Tensor) -> Tensor:
+        """s(u, v) of pairs: as :meth:`_item_vectors`, but mixing numbers instead of vectors.
+
+        Args:
+            users: (B, views · d) vectors; videos, vloggers: tables as there; items: (B,) video ids.
+
+        Returns:
+            (B,).
+        """
+        owner = self.vlogger_of[items]
+        v, p = functional.embedding(items, videos), functional.embedding(owner, vloggers)
+        weight = self._mix_weight(v, p, owner > 0).squeeze(1)
+        return weight * (users * v).sum(1) + (1 - weight) * (users * p).sum(1)
+
     def _contrast(self, views: tuple[View | None, View | None], users: Tensor, positives: Tensor) -> Tensor:
         """Mean over users, videos and vloggers of InfoNCE between the views of the batch's nodes."""
         first, second = views
-        assert first is not None and second is not None
+        assert first is not None
+        assert second is not None
         owners = self.vlogger_of[positives]
         nodes = {"user": users, "video": positives, "vlogger": owners[owners > 0]}
         total = first.users.new_zeros(())

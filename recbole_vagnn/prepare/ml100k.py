@@ -6,13 +6,13 @@ the Freebase graph, and the link between the two. Nothing is downloaded.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.prepare.atomic_files import whole_folder, write_atomic
+from recbole_vagnn.registry import recbole_folder
 
 NAME = "ml-100k-director"
 _RELATION = "film.film.directed_by"
@@ -24,9 +24,7 @@ def source_folder() -> Path:
     Raises:
         InputError: the installed RecBole lacks them.
     """
-    spec = find_spec("recbole")
-    locations = spec.submodule_search_locations if spec else None
-    folder = Path(locations[0], "dataset_example", "ml-100k") if locations else Path("ml-100k")
+    folder = recbole_folder() / "dataset_example" / "ml-100k"
     for suffix in ("inter", "kg", "link"):
         if not (folder / f"ml-100k.{suffix}").is_file():
             raise InputError(
