@@ -94,9 +94,15 @@ def check_stack() -> None:
 
 
 def _restore_numpy_aliases(module: ModuleType) -> None:
+    """np.float and np.str; and an argsort that takes torch tensors without numpy's deprecated wrapping."""
     import numpy as np
+    import torch
 
-    module.np = ModuleView(np, float=np.float64, str=np.str_)  # type: ignore[attr-defined]
+    def argsort(values: Any, **kwargs: Any) -> Any:
+        order = np.argsort(np.asarray(values), **kwargs)
+        return torch.from_numpy(order) if isinstance(values, torch.Tensor) else order
+
+    module.np = ModuleView(np, float=np.float64, str=np.str_, argsort=argsort)  # type: ignore[attr-defined]
 
 
 def _restore_dok_update(module: ModuleType) -> None:

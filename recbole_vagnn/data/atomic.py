@@ -114,7 +114,6 @@ def read_atomic(
                 skip_blank_lines=False,
                 low_memory=False,
                 index_col=False,
-                float_precision="round_trip",
             )[list(columns)]
     except UnicodeDecodeError:
         _refuse_encoding(path, encoding)

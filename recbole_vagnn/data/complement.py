@@ -45,11 +45,12 @@ class ComplementSampler:
             raise ValueError(f"{n_rows} rows × total weight {self._total} exceed 63 bits.")
 
         width = np.bincount(groups, weights=weights, minlength=n_groups).astype(np.int64)
-        self._lay_out(sp.csr_matrix(members), width)
+        self._lay_out(sp.csr_matrix(members, copy=True), width)
 
     def _lay_out(self, members: sp.csr_matrix, width: IntArray) -> None:
         """Per member: the length of the row's line before it, with and without the members cut out."""
         members.sum_duplicates()
+        members.eliminate_zeros()
         self._indptr = members.indptr.astype(np.int64)
         rows = np.repeat(np.arange(members.shape[0]), np.diff(self._indptr))
         cut = width[members.indices]

@@ -68,6 +68,7 @@ class VloggerDataset(Dataset):
         self.options = DataOptions.from_config(config.__getitem__)
         self.vlogger_field = self.options.VLOGGER_ID_FIELD
         self.follow: FollowPairs | None = None
+        self._exact_times: NDArray[Any] | None = None
         self.tie_report: TieReport | None = None
         if self.vlogger_field in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]):
             raise InputError(
@@ -263,6 +264,12 @@ class VloggerDataset(Dataset):
             warnings.simplefilter("ignore", FutureWarning)
             super()._fill_nan()
 
+    def _normalize(self) -> None:
+        """RecBole's, after keeping the exact times: scaled to [0, 1] they are no longer the follow pairs' unit."""
+        if self.time_field in self.inter_feat:
+            self._exact_times = self.inter_feat[self.time_field].to_numpy().copy()
+        super()._normalize()
+
     # --- splitting --------------------------------------------------------------------------------------------
 
     def build(self) -> list[VloggerDataset]:
@@ -278,11 +285,12 @@ class VloggerDataset(Dataset):
             InputError: the split needs a time column that the data lack, or is contradictory.
         """
         self._check_split()
-        if self.config["eval_args"]["order"] == "TO" and self.benchmark_filename_list is None:
-            self.inter_feat = self.inter_feat.sort_values(self.time_field, kind="stable", ignore_index=True)
-            self._report_ties()
+        times = self._exact_times
+        if times is not None and self.config["eval_args"]["order"] == "TO" and self.benchmark_filename_list is None:
+            order = np.argsort(times, kind="stable")
+            self.inter_feat, times = self.inter_feat.iloc[order].reset_index(drop=True), times[order]
+            self._report_ties(times)
         users = self.inter_feat[self.uid_field].to_numpy()
-        times = self.inter_feat[self.time_field].to_numpy() if self.time_field in self.inter_feat else None
         self.inter_feat = self.inter_feat.assign(**{_ROW: np.arange(len(users))})
         self.field2type[_ROW] = FeatureType.TOKEN
         with _own_torch_seed(self.options.split_seed):
@@ -317,11 +325,10 @@ class VloggerDataset(Dataset):
                 f"`--eval_args=\"{{'split': {{'RS': [0.8, 0.1, 0.1]}}, 'order': 'RO'}}\"`."
             )
 
-    def _report_ties(self) -> None:
+    def _report_ties(self, times: NDArray[Any]) -> None:
         mode = self.config["eval_args"]["split"].get("LS")
         if mode in _HELD_OUT_BY_LEAVE_ONE_OUT:
             users = self.inter_feat[self.uid_field].to_numpy()
-            times = self.inter_feat[self.time_field].to_numpy()
             self.tie_report = held_out_ties(users, times, _HELD_OUT_BY_LEAVE_ONE_OUT[mode])
             self.logger.info(str(self.tie_report))
 

@@ -26,8 +26,8 @@ class FollowPairs:
     Attributes:
         users: (n,) int64.
         vloggers: (n,) int64, never 0.
-        times: (n,) int64 or float64, same unit as the interactions' time, NaN where a pair has none;
-            None when the file has no time column.
+        times: (n,) int64 or float64, same unit as the interactions' time, the dtype's smallest value where a pair
+            has none; None when the file has no time column.
     """
 
     users: IntArray
@@ -52,7 +52,7 @@ class FollowPairs:
         """
         if self.times is None:
             return self, 0
-        keep = ~(self.times >= first_held_out[self.users])  # NaN compares false and is kept
+        keep = self.times < first_held_out[self.users]
         kept = FollowPairs(self.users[keep], self.vloggers[keep], self.times[keep])
         return kept, int((~keep).sum())
 
@@ -98,7 +98,7 @@ def read_follow(
     vloggers = frame[vlogger].map(vlogger_ids).to_numpy(dtype=np.float64)
     known = ~(np.isnan(users) | np.isnan(vloggers))
     times = _times(path, frame[time]) if time in frame else None
-    _report(logger, path, users, vloggers, times)
+    _report(logger, path, users, vloggers, int(frame[time].isna().sum()) if time in frame else len(frame))
     return FollowPairs(
         users[known].astype(np.int64),
         vloggers[known].astype(np.int64),
@@ -107,15 +107,21 @@ def read_follow(
 
 
 def _times(path: Path, column: pd.Series) -> NDArray[Any]:
-    parsed = pd.to_numeric(column, errors="coerce")
-    bad = (parsed.isna() & column.notna()).to_numpy()
+    """Whole numbers as int64, so that a column with empty entries keeps 64 bits too."""
+    given = column.notna().to_numpy()
+    parsed = pd.to_numeric(column[given], errors="coerce").to_numpy()
+    bad = np.zeros(len(column), dtype=bool)
+    bad[given] = ~np.isfinite(parsed.astype(np.float64))
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
         raise InputError(
             f"{path}: {int(bad.sum())} row(s), first at line {first + 2} ({column.iloc[first]!r}): "
             f"`{column.name}` is not a number. Correct them or leave them empty."
         )
-    return parsed.to_numpy()
+    kind: np.dtype[Any] = np.dtype(np.int64) if np.issubdtype(parsed.dtype, np.integer) else np.dtype(np.float64)
+    times = np.full(len(column), np.iinfo(kind).min if kind == np.int64 else -np.inf, dtype=kind)
+    times[given] = parsed
+    return times
 
 
 def _report(
@@ -123,7 +129,7 @@ def _report(
     path: Path,
     users: NDArray[np.float64],
     vloggers: NDArray[np.float64],
-    times: NDArray[Any] | None,
+    untimed: int,
 ) -> None:
     no_user, no_vlogger = int(np.isnan(users).sum()), int(np.isnan(vloggers).sum())
     if no_user or no_vlogger:
@@ -131,7 +137,6 @@ def _report(
             f"{path.name}: of {len(users)} pairs, {no_user} have a user without interactions and {no_vlogger} a "
             f"vlogger without videos; these pairs are left out."
         )
-    untimed = len(users) if times is None else int(np.isnan(times.astype(np.float64)).sum())
     if untimed:
         logger.warning(
             f"{path.name}: {untimed} of {len(users)} pairs have no time. They may be younger than the held-out "

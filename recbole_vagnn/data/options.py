@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Self
@@ -43,6 +44,7 @@ class Options:
         """Raise InputError unless field ``name`` is a number in [low, high] (or (low, high] with ``above``)."""
         value = getattr(self, name)
         right_type = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+        right_type = right_type and math.isfinite(value)
         if not right_type or not (low < value if above else low <= value) or not value <= high:
             kind = "a whole number" if whole else "a number"
             bound = f"above {low}" if above else f"at least {low}"

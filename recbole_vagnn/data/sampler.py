@@ -77,7 +77,8 @@ class NegativeSampler:
             weights = ones
         if neg_scope == "unseen_vlogger":
             groups, members = _vlogger_groups(interactions, vlogger_of)
-            self._samplers.insert(0, ComplementSampler(members, weights, groups))
+            unseen = [ComplementSampler(members, w, groups) for w in (weights, ones)]
+            self._samplers = unseen[: len(self._samplers)] + self._samplers
 
     @staticmethod
     def _check_everyone_has_negatives(uniform: ComplementSampler) -> None:

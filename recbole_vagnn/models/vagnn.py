@@ -46,6 +46,22 @@ class View(NamedTuple):
     vloggers: Tensor
 
 
+class Operators(NamedTuple):
+    """The constant matrices of a forward pass, each with its transpose.
+
+    Attributes:
+        user_video: norm(R'), (n_users, n_videos).
+        user_vlogger: norm(S'), (n_users, n_vloggers).
+        video_to_vlogger: (n_vloggers, n_videos), mean over a vlogger's videos.
+        user_to_video: (n_videos, n_users), R[u, v] / deg(u).
+    """
+
+    user_video: SparsePair
+    user_vlogger: SparsePair
+    video_to_vlogger: SparsePair
+    user_to_video: SparsePair
+
+
 class VAGNN(GeneralRecommender):
     r"""Vlogger-augmented graph neural network (arXiv 2405.18260).
 
@@ -83,7 +99,7 @@ class VAGNN(GeneralRecommender):
         self._graph = TripartiteGraph.from_dataset(dataset)
         self._walk_seed = config["seed"] if self.options.meta_path_seed is None else self.options.meta_path_seed
         self._auxiliary = self._build_auxiliary(dataset, config["seed"])
-        self._matrices: tuple[Any, SparsePair, SparsePair] | None = None
+        self._matrices: tuple[Any, Operators] | None = None
         self._vectors: tuple[Any, Tensor, Tensor] | None = None
         self._init_parameters()
 
@@ -121,9 +137,6 @@ class VAGNN(GeneralRecommender):
         self.register_buffer("walk_epoch", torch.zeros((), dtype=torch.int64))
         vlogger_of = torch.from_numpy(self._graph.vlogger_of)
         self.register_buffer("vlogger_of", vlogger_of, persistent=False)
-        to_mean = SparsePair.from_scipy(self._graph.mean_over_videos())
-        from_users = SparsePair.from_scipy(self._graph.users_of_video())
-        self._video_to_vlogger, self._user_to_video = to_mean, from_users
 
     # --- graphs -----------------------------------------------------------------------------------------------
 
@@ -147,19 +160,16 @@ class VAGNN(GeneralRecommender):
         )
         return graph.user_video + videos, graph.user_vlogger + vloggers
 
-    def _normalised_graphs(self) -> tuple[SparsePair, SparsePair]:
-        """norm(R') and norm(S') on the model's device and in its dtype, rebuilt when any of these change."""
+    def _operators(self) -> Operators:
+        """The sparse matrices on the model's device and in its dtype, rebuilt when any of these change."""
         table = self.user_embedding.weight
         key = (int(self.walk_epoch), table.device, table.dtype)
         if self._matrices is None or self._matrices[0] != key:
-            pairs = [
-                SparsePair.from_scipy(symmetric_normalisation(m), table.dtype).to(table.device)
-                for m in self.augmented_graphs()
-            ]
-            self._matrices = (key, pairs[0], pairs[1])
-            self._video_to_vlogger = self._video_to_vlogger.to(table.device, table.dtype)
-            self._user_to_video = self._user_to_video.to(table.device, table.dtype)
-        return self._matrices[1], self._matrices[2]
+            graphs = [symmetric_normalisation(graph) for graph in self.augmented_graphs()]
+            matrices = (*graphs, self._graph.mean_over_videos(), self._graph.users_of_video())
+            pairs = [SparsePair.from_scipy(matrix, table.dtype).to(table.device) for matrix in matrices]
+            self._matrices = (key, Operators(*pairs))
+        return self._matrices[1]
 
     # --- forward ----------------------------------------------------------------------------------------------
 
@@ -169,17 +179,17 @@ class VAGNN(GeneralRecommender):
         Returns:
             the video view (u₁, v₁, p₁) and the vlogger view (u₂, v₂, p₂); None for a view that is off.
         """
-        user_video, user_vlogger = self._normalised_graphs()
+        matrix = self._operators()
         first = second = None
         table, layers = self.user_embedding.weight, self.options.n_layers
         with torch.autocast(device_type=table.device.type, enabled=False):
             if self.item_embedding is not None:
-                users, videos = light_propagation(user_video, table, self.item_embedding.weight, layers)
-                vloggers = functional.normalize(sparse_product(self._video_to_vlogger, videos), dim=1)
+                users, videos = light_propagation(matrix.user_video, table, self.item_embedding.weight, layers)
+                vloggers = functional.normalize(sparse_product(matrix.video_to_vlogger, videos), dim=1)
                 first = View(users, videos, vloggers)
             if self.vlogger_embedding is not None:
-                users, vloggers = light_propagation(user_vlogger, table, self.vlogger_embedding.weight, layers)
-                videos = functional.normalize(sparse_product(self._user_to_video, users), dim=1)
+                users, vloggers = light_propagation(matrix.user_vlogger, table, self.vlogger_embedding.weight, layers)
+                videos = functional.normalize(sparse_product(matrix.user_to_video, users), dim=1)
                 second = View(users, videos, vloggers)
         return first, second
 
@@ -329,7 +339,7 @@ class VAGNN(GeneralRecommender):
         """Vectors whose inner product is the score: (n_users, k) and (n_items, k), k = d × number of views.
 
         Computed once per state of the parameters and kept; an in-place update of any parameter (an optimiser
-        step, a loaded checkpoint) is noticed by its version counter.
+        step, a loaded checkpoint) is noticed by its version counter. Writing through ``.data`` is not.
         """
         versions = tuple(p._version for p in self.parameters())
         table = self.user_embedding.weight

@@ -143,18 +143,18 @@ def test_splits_equal_those_of_recboles_dataset(wide: Path, eval_args: dict[str,
 
 def test_filters_and_duplicates_equal_those_of_recboles_dataset(tmp_path: Path) -> None:
     rng = np.random.default_rng(11)
-    rows = [(f"u{rng.integers(12)}", f"i{rng.integers(15)}", time) for time in rng.permutation(120)]
-    write_dataset(tmp_path, rows, [(f"i{n}", f"v{n % 4}") for n in range(15)])
+    rows = [(f"u{rng.integers(20)}", f"i{rng.integers(25)}", time) for time in rng.permutation(200)]
+    write_dataset(tmp_path, rows, [(f"i{n}", f"v{n % 4}") for n in range(25)])
     options = {
         "load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "vlogger_id"]},
-        "user_inter_num_interval": "[8,inf)",
-        "item_inter_num_interval": "[6,inf)",
-        "val_interval": {"timestamp": "[0,110]"},
+        "user_inter_num_interval": "[5,inf)",
+        "item_inter_num_interval": "[4,inf)",
+        "val_interval": {"timestamp": "[0,190]"},
     }
     for keep in ("first", "last"):
         config = {**options, "rm_dup_inter": keep}
         ours, theirs = VloggerDataset(make_config(tmp_path, config)), Dataset(make_config(tmp_path, config))
-        assert 0 < len(theirs) < 110
+        assert 0 < len(theirs) < 180
         _assert_same_tables(ours, theirs)
         _assert_same_frame(ours.inter_feat, theirs.inter_feat)
         _assert_same_frame(ours.item_feat, theirs.item_feat)
@@ -278,11 +278,13 @@ def test_fractions_of_a_second_are_told(tmp_path: Path) -> None:
     assert (pairs(train), pairs(valid), pairs(test)) == ([("u", "a"), ("u", "b")], [("u", "c")], [("u", "d")])
 
 
-def test_equal_times_fall_to_file_order(tmp_path: Path) -> None:
-    # many users, because pandas' unstable sort is stable up to 16 rows
-    rows = [(f"u{n}", item, 7) for item in "dacb" for n in range(30)]
+@pytest.mark.parametrize("rm_dup_inter", ["first", None])
+def test_equal_times_fall_to_file_order(tmp_path: Path, rm_dup_inter: str | None) -> None:
+    # many rows of few times, which pandas' unstable sort does shuffle
+    rows = [(f"u{n}", item, n * 7 % 5) for item in "dacb" for n in range(200)]
     write_dataset(tmp_path, rows, [(item, "p") for item in "abcd"])
-    _, valid, test = load_splits(tmp_path)[1]
+    train, valid, test = load_splits(tmp_path, {"rm_dup_inter": rm_dup_inter})[1]
+    assert train.tie_report.n_tied == 200
     assert {item for _, item in pairs(valid)} == {"c"}
     assert {item for _, item in pairs(test)} == {"b"}
 
@@ -324,11 +326,12 @@ def test_of_repeated_pairs_the_first_in_time_stays(tmp_path: Path) -> None:
 
 def test_of_repeated_pairs_of_equal_time_the_first_row_stays(tmp_path: Path) -> None:
     items = "abc"
-    rows = [(f"u{n}", item, 7, rating) for rating in (1, 2, 3) for n in range(20) for item in items]
+    # many rows of few times, which pandas' unstable sort does shuffle
+    rows = [(f"u{n}", item, n * 7 % 5, rating) for rating in (1, 2, 3) for n in range(200) for item in items]
     header = "user_id:token item_id:token timestamp:float rating:float"
     write_dataset(tmp_path, rows, [(item, "p") for item in items], inter_header=header)
     splits = load_splits(tmp_path)[1]
-    assert [len(split) for split in splits] == [20, 20, 20]
+    assert [len(split) for split in splits] == [200, 200, 200]
     for split in splits:
         assert set(split.inter_feat["rating"].tolist()) == {1.0}
 

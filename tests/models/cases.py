@@ -12,7 +12,6 @@ import torch
 
 from recbole_vagnn.data.dataset import VloggerDataset
 from recbole_vagnn.models.vagnn import VAGNN
-from recbole_vagnn.nn.sparse import SparsePair
 from tests.helpers import Rows, load_splits, make_config, write_dataset
 from tests.reference import Batch, Bundle, Edges, Head, Heads
 
@@ -69,18 +68,10 @@ def spread_parameters(model: VAGNN, seed: int = 11) -> VAGNN:
     """In float64 and evaluation mode, every parameter standard normal: weights far from 1/2, heads not trivial."""
     generator = torch.Generator().manual_seed(seed)
     model.double().eval()
-    exact_averages(model)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
     return model
-
-
-def exact_averages(model: VAGNN) -> None:
-    """Build the two averaging matrices in float64; the model widens float32 copies, whose 1/n are off by 3e-8."""
-    graph = model._graph
-    model._video_to_vlogger = SparsePair.from_scipy(graph.mean_over_videos(), torch.float64)
-    model._user_to_video = SparsePair.from_scipy(graph.users_of_video(), torch.float64)
 
 
 def edges_of(matrix: sp.spmatrix) -> Edges:

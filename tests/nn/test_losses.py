@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -93,7 +94,7 @@ def test_info_nce_falls_as_the_views_align(tau: float) -> None:
     noise = functional.normalize(second, dim=1)
     target = functional.normalize(first, dim=1)
     losses = [info_nce(first, (1 - a) * noise + a * target, tau).item() for a in torch.linspace(0, 1, 8).tolist()]
-    assert all(later < earlier for earlier, later in zip(losses, losses[1:], strict=False))
+    assert all(later < earlier for earlier, later in itertools.pairwise(losses))
 
 
 def test_a_step_down_the_gradient_of_info_nce_pulls_the_views_together() -> None:
@@ -150,7 +151,9 @@ def test_bpr_loss_is_the_mean_of_minus_log_sigmoid() -> None:
     assert bpr_loss(positive, negative).item() == pytest.approx(want, rel=1e-12)
 
 
-@pytest.mark.parametrize(("difference", "value", "slope"), [(1e4, 0.0, 0.0), (-1e4, 1e4, -1.0), (0.0, math.log(2), -0.5)])
+@pytest.mark.parametrize(
+    ("difference", "value", "slope"), [(1e4, 0.0, 0.0), (-1e4, 1e4, -1.0), (0.0, math.log(2), -0.5)]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_bpr_loss_is_right_at_extreme_differences(
     difference: float, value: float, slope: float, dtype: torch.dtype

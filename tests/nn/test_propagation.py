@@ -151,8 +151,9 @@ def test_single_precision_agrees_with_double_to_its_own_digits(autocast: bool) -
     matrix = symmetric_normalisation(random_graph(40, 30, 8))
     results = []
     for dtype in (torch.float32, torch.float64):
+        graph = SparsePair.from_scipy(matrix, dtype)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-            out = light_propagation(SparsePair.from_scipy(matrix, dtype), leaf(40, 8, 0, dtype), leaf(30, 8, 1, dtype), 3)
+            out = light_propagation(graph, leaf(40, 8, 0, dtype), leaf(30, 8, 1, dtype), 3)
         assert all(x.dtype == dtype for x in out)
         results.append(torch.cat(out).double())
     torch.testing.assert_close(*results, rtol=0, atol=1e-6)

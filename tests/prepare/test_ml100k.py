@@ -1,0 +1,166 @@
+"""The embedded data set ``ml-100k-director``."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recbole_vagnn import registry
+from recbole_vagnn.config import VloggerConfig
+from recbole_vagnn.data.dataset import VloggerDataset
+from recbole_vagnn.errors import InputError
+from recbole_vagnn.prepare import ml100k
+from recbole_vagnn.prepare.ml100k import NAME, prepare_director, source_folder
+
+FILES = [f"{NAME}.inter", f"{NAME}.item"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("data") / NAME
+    prepare_director(target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def inter(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / FILES[0], sep="\t", dtype=str)
+
+
+@pytest.fixture(scope="module")
+def item(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / FILES[1], sep="\t", dtype=str)
+
+
+def test_the_folder_holds_the_two_files_and_is_readable_by_all(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert [path.name for path in folder.parent.iterdir()] == [NAME]
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+def test_interactions_are_movielens_own(inter: pd.DataFrame) -> None:
+    assert list(inter) == ["user_id:token", "item_id:token", "rating:float", "timestamp:float"]
+    assert len(inter) == 100_000
+    assert inter["user_id:token"].nunique() == 943
+    assert inter["item_id:token"].nunique() == 1682
+    assert inter.iloc[0].tolist() == ["196", "242", "3", "881250949"]
+    source = pd.read_csv(source_folder() / "ml-100k.inter", sep="\t", dtype=str)
+    assert inter.to_numpy().tolist() == source.to_numpy().tolist()
+
+
+def test_counts_of_films_and_directors(item: pd.DataFrame) -> None:
+    assert list(item) == ["item_id:token", "director_id:token", "directors:token_seq"]
+    assert item["item_id:token"].tolist() == [str(n) for n in range(1, 1683)]
+    director = item["director_id:token"]
+    assert director.notna().sum() == 1590
+    assert director.nunique() == 1056
+    assert (item["directors:token_seq"].notna() == director.notna()).all()
+
+
+def test_of_several_directors_the_first_is_taken_and_all_are_listed(item: pd.DataFrame) -> None:
+    listed = item["directors:token_seq"].dropna().str.split(" ")
+    assert (listed.map(len) > 1).sum() == 93
+    assert (listed.str[0] == item["director_id:token"].dropna()).all()
+    assert (listed.map(len) == listed.map(set).map(len)).all()
+
+
+def test_directors_are_those_of_the_graph(item: pd.DataFrame) -> None:
+    source = source_folder()
+    links = dict(line.split("\t") for line in (source / "ml-100k.link").read_text().splitlines()[1:])
+    directed: dict[str, list[str]] = {}
+    for line in (source / "ml-100k.kg").read_text().splitlines()[1:]:
+        head, relation, tail = line.split("\t")
+        if relation == "film.film.directed_by" and tail not in directed.setdefault(head, []):
+            directed[head].append(tail)
+    for film, first, listed in item.fillna("").to_numpy().tolist():
+        want = directed.get(links.get(film, ""), [])
+        assert first == (want[0] if want else "")
+        assert listed == " ".join(want)
+
+
+def test_97_percent_of_the_interactions_have_a_director(inter: pd.DataFrame, item: pd.DataFrame) -> None:
+    known = item.loc[item["director_id:token"].notna(), "item_id:token"]
+    assert round(inter["item_id:token"].isin(known).mean(), 2) == 0.97
+
+
+def test_it_loads_by_its_name_alone_at_first_use(tmp_path: Path) -> None:
+    config = VloggerConfig("VAGNN", NAME, {"data_path": str(tmp_path / "new" / "data")})
+    dataset = registry.create_dataset(config)
+    assert isinstance(dataset, VloggerDataset)
+    train, valid, test = dataset.build()
+    assert (train.user_num, train.item_num, train.vlogger_num) == (944, 1683, 1057)
+    assert (len(train), len(valid), len(test)) == (100_000 - 2 * 943, 943, 943)
+    assert int(np.count_nonzero(train.vlogger_of_item)) == 1590
+
+
+def _state(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in [folder, *folder.iterdir()][1:]}
+
+
+def test_preparing_again_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, folder_time = _state(folder), folder.stat().st_mtime_ns
+    monkeypatch.setattr(ml100k, "source_folder", lambda: pytest.fail("prepared again"))
+    prepare_director(folder)
+    assert _state(folder) == before
+    assert folder.stat().st_mtime_ns == folder_time
+
+
+def test_two_preparations_give_identical_bytes(folder: Path, tmp_path: Path) -> None:
+    prepare_director(str(tmp_path / NAME))
+    for name in FILES:
+        assert (tmp_path / NAME / name).read_bytes() == (folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("step", ["directors", "write_atomic"])
+def test_an_interrupted_preparation_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], step: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ml100k, step, fail)
+    with pytest.raises(error):
+        prepare_director(tmp_path / NAME)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    prepare_director(tmp_path / NAME)
+    assert (tmp_path / NAME / FILES[1]).read_bytes() == (folder / FILES[1]).read_bytes()
+
+
+@pytest.mark.parametrize("present", ["notes.txt", FILES[0]])
+def test_a_folder_with_other_content_is_refused_and_left_alone(tmp_path: Path, present: str) -> None:
+    target = tmp_path / NAME
+    target.mkdir()
+    (target / present).write_text("mine")
+    with pytest.raises(InputError, match=rf"{NAME} exists but lacks .*: remove the folder"):
+        prepare_director(target)
+    assert [(path.name, path.read_text()) for path in target.iterdir()] == [(present, "mine")]
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def test_another_process_that_was_faster_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = ml100k.directors
+
+    def slow(source: Path) -> pd.DataFrame:
+        (tmp_path / NAME).mkdir()
+        (tmp_path / NAME / FILES[0]).write_text("theirs")
+        return real(source)
+
+    monkeypatch.setattr(ml100k, "directors", slow)
+    prepare_director(tmp_path / NAME)
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    assert (tmp_path / NAME / FILES[0]).read_text() == "theirs"
+
+
+def test_a_recbole_without_its_example_files_is_reported_with_the_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ml100k, "recbole_folder", lambda: tmp_path / "recbole")
+    with pytest.raises(InputError, match=r"ml-100k\.inter.* is missing: reinstall RecBole"):
+        prepare_director(tmp_path / "data" / NAME)
+    assert list(tmp_path.iterdir()) == []
