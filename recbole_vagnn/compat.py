@@ -134,6 +134,26 @@ def _use_current_grad_scaler(module: ModuleType) -> None:
     module.amp = ModuleView(module.amp, GradScaler=grad_scaler)  # type: ignore[attr-defined]
 
 
+def _collect_plain_values(module: ModuleType) -> None:
+    """ItemCoverage, GiniIndex and others collect counts; Collector calls ``.cpu()`` on them as on tensors."""
+    import torch
+
+    original: Callable[..., Any] = module.Collector.get_data_struct
+
+    @wraps(original)
+    def get_data_struct(self: Any) -> Any:
+        values = self.data_struct._data_dict
+        plain = {key: value for key, value in values.items() if not isinstance(value, torch.Tensor)}
+        for key in plain:
+            del values[key]
+        collected = original(self)
+        values.update(plain)
+        collected._data_dict.update(plain)
+        return collected
+
+    module.Collector.get_data_struct = get_data_struct
+
+
 def _drop_numpy_patching(module: ModuleType) -> None:
     """Config writes names into numpy that numpy 2 lacks; the views above make that needless."""
     module.Config.compatibility_settings = lambda _self: None
@@ -175,4 +195,5 @@ def install() -> None:
         on_import(name, _trust_own_checkpoints)
     on_import("recbole.trainer.trainer", _use_current_grad_scaler)
     on_import("recbole.config.configurator", _drop_numpy_patching)
+    on_import("recbole.evaluator.collector", _collect_plain_values)
     on_import("recbole.quick_start.quick_start", _trust_quick_start)
