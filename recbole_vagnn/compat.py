@@ -75,22 +75,16 @@ def check_stack() -> None:
     try:
         recbole = version("recbole")
     except PackageNotFoundError:
-        raise ImportError(
-            f"recbole-vagnn needs RecBole {RECBOLE_VERSION}, which is not installed: {mend}."
-        ) from None
+        raise ImportError(f"recbole-vagnn needs RecBole {RECBOLE_VERSION}, which is not installed: {mend}.") from None
     if recbole != RECBOLE_VERSION:
-        raise ImportError(
-            f"recbole-vagnn works with RecBole {RECBOLE_VERSION}, but {recbole} is installed: {mend}."
-        )
+        raise ImportError(f"recbole-vagnn works with RecBole {RECBOLE_VERSION}, but {recbole} is installed: {mend}.")
     mend = 'run `pip install "pandas>=2.2,<3"`'
     try:
         pandas = version("pandas")
     except PackageNotFoundError:
         raise ImportError(f"recbole-vagnn needs pandas, which is not installed: {mend}.") from None
     if int(pandas.partition(".")[0]) >= 3:
-        raise ImportError(
-            f"pandas {pandas} silently corrupts the data RecBole {RECBOLE_VERSION} loads: {mend}."
-        )
+        raise ImportError(f"pandas {pandas} silently corrupts the data RecBole {RECBOLE_VERSION} loads: {mend}.")
 
 
 def _restore_numpy_aliases(module: ModuleType) -> None:

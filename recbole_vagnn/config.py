@@ -145,9 +145,7 @@ class VloggerConfig(Config):
         if "CUDA_VISIBLE_DEVICES" not in os.environ and options["use_gpu"]:
             os.environ["CUDA_VISIBLE_DEVICES"] = str(options["gpu_id"])
         use_gpu = bool(options["use_gpu"]) and torch.cuda.is_available()
-        options.update(
-            single_spec=True, local_rank=0, device=torch.device("cuda" if use_gpu else "cpu")
-        )
+        options.update(single_spec=True, local_rank=0, device=torch.device("cuda" if use_gpu else "cpu"))
 
     def _check_values(self) -> None:
         options = self.final_config_dict

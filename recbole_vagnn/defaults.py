@@ -68,9 +68,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise InputError(
-            f"Configuration file {path} must hold `key: value` lines, found {type(content).__name__}."
-        )
+        raise InputError(f"Configuration file {path} must hold `key: value` lines, found {type(content).__name__}.")
     return content
 
 

@@ -42,7 +42,8 @@ class Reporter:
             f"{self._config['model']} on {train.dataset_name}: {train.user_num - 1:,} users, "
             f"{train.item_num - 1:,} items{vloggers}; {len(train):,} training, {len(valid):,} validation and "
             f"{len(test):,} test interactions",
-            highlight=False, soft_wrap=True,
+            highlight=False,
+            soft_wrap=True,
         )
         if getattr(train, "tie_report", None) is not None:
             self.console.print(str(train.tie_report), highlight=False, soft_wrap=True)
@@ -103,7 +104,8 @@ class Reporter:
         self.console.print(
             f"best epoch {result.best_epoch + 1} of {result.epochs}; {seconds['total']:.0f} s in all, "
             f"{seconds['epoch']:.2f} s an epoch; peak memory {result.peak_memory_mb:.0f} MiB",
-            highlight=False, soft_wrap=True,
+            highlight=False,
+            soft_wrap=True,
         )
         self.console.print(f"checkpoint: {result.checkpoint}", highlight=False, soft_wrap=True)
 

@@ -78,9 +78,7 @@ def model_class(name: str) -> type:
     if name in recbole_models():
         return getattr(importlib.import_module(recbole_models()[name]), name)  # type: ignore[no-any-return]
     known = known_models()
-    raise InputError(
-        f"Unknown model {name!r}.{did_you_mean(name, known)} Known models: {', '.join(known)}."
-    )
+    raise InputError(f"Unknown model {name!r}.{did_you_mean(name, known)} Known models: {', '.join(known)}.")
 
 
 def dataset_class() -> type[Dataset]:
@@ -146,8 +144,7 @@ def _wire_models(module: ModuleType) -> None:
 
 def _wire_data(module: ModuleType) -> None:
     originals: dict[str, Callable[..., Any]] = {
-        name: getattr(module, name)
-        for name in ("create_dataset", "create_samplers", "load_split_dataloaders")
+        name: getattr(module, name) for name in ("create_dataset", "create_samplers", "load_split_dataloaders")
     }
 
     @wraps(originals["create_dataset"])

@@ -64,9 +64,7 @@ class Result:
 
     def to_json(self) -> str:
         """All but the per-user metrics, as JSON text."""
-        content = {
-            name: value for name, value in self.__dict__.items() if name not in ("per_user", "users")
-        }
+        content = {name: value for name, value in self.__dict__.items() if name not in ("per_user", "users")}
         return json.dumps(content, indent=2, ensure_ascii=False)
 
     def write(self, path: str | Path) -> None:

@@ -105,9 +105,7 @@ class ResumableMixin(Trainer):
         self._write_last_state(done)
         return result  # type: ignore[no-any-return]
 
-    def _train_epoch(
-        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
-    ) -> Any:
+    def _train_epoch(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> Any:
         self._report_epoch()
         self._write_last_state(epoch_idx)
         if hasattr(self.model, "begin_epoch"):
@@ -152,9 +150,7 @@ class ResumableMixin(Trainer):
             names = ("loss",) if len(parts) == 1 else [f"loss{i + 1}" for i in range(len(parts))]
         return {name: float(part) for name, part in zip(names, parts, strict=True)}
 
-    def _generate_train_loss_output(
-        self, epoch_idx: int, s_time: float, e_time: float, losses: Any
-    ) -> str:
+    def _generate_train_loss_output(self, epoch_idx: int, s_time: float, e_time: float, losses: Any) -> str:
         places = self.config["loss_decimal_place"] or 4
         parts = ", ".join(
             f"{set_color(name, 'blue')}: {value:.{places}f}" for name, value in self._named(losses).items()

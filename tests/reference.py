@@ -251,9 +251,7 @@ def normalise(edges: Edges) -> Edges:
         row[i] = row.get(i, 0.0) + weight
         col[j] = col.get(j, 0.0) + weight
     return {
-        (i, j): weight / math.sqrt(row[i] * col[j])
-        for (i, j), weight in edges.items()
-        if row[i] > 0.0 and col[j] > 0.0
+        (i, j): weight / math.sqrt(row[i] * col[j]) for (i, j), weight in edges.items() if row[i] > 0.0 and col[j] > 0.0
     }
 
 
@@ -330,12 +328,8 @@ def vlogger_view(
 
 def compute_views(b: Bundle) -> Views:
     """Both views of §2; a view that is switched off (§5) is zero throughout."""
-    u1, v1, p1 = video_view(
-        b.user_emb, b.video_emb, b.r_walk, b.vlogger_of, len(b.vlogger_emb), b.n_layers
-    )
-    u2, v2, p2 = vlogger_view(
-        b.user_emb, b.vlogger_emb, b.s_walk, b.r_edges, len(b.video_emb), b.n_layers
-    )
+    u1, v1, p1 = video_view(b.user_emb, b.video_emb, b.r_walk, b.vlogger_of, len(b.vlogger_emb), b.n_layers)
+    u2, v2, p2 = vlogger_view(b.user_emb, b.vlogger_emb, b.s_walk, b.r_edges, len(b.video_emb), b.n_layers)
     if b.views == "video":
         u2, v2, p2 = zeros_like(u2), zeros_like(v2), zeros_like(p2)
     if b.views == "vlogger":
@@ -401,10 +395,7 @@ def score_matrix(b: Bundle) -> Matrix:
     """s(u, v) for every user and video, the PADs included (§3)."""
     x = compute_views(b)
     w = weights(b, x)
-    return [
-        [score(u, v, x, w, b.vlogger_of) for v in range(len(b.video_emb))]
-        for u in range(len(b.user_emb))
-    ]
+    return [[score(u, v, x, w, b.vlogger_of) for v in range(len(b.video_emb))] for u in range(len(b.user_emb))]
 
 
 # ------------------------------------------------------------------------------------ §4: losses
@@ -463,9 +454,7 @@ def contrast_nodes(nodes: Iterable[int], repeats: bool) -> list[int]:
     return kept if repeats else sorted(set(kept))
 
 
-def _contrast_type(
-    x1: Matrix, x2: Matrix, nodes: list[int], head: Head | None, tau: float
-) -> float:
+def _contrast_type(x1: Matrix, x2: Matrix, nodes: list[int], head: Head | None, tau: float) -> float:
     left, right = [x1[n] for n in nodes], [x2[n] for n in nodes]
     if head is not None:
         left, right = [project(x, head) for x in left], [project(x, head) for x in right]
@@ -488,15 +477,9 @@ def contrast(
     """
     vloggers = [vlogger_of[v] for v in videos]
     terms = [
-        _contrast_type(
-            x.u1, x.u2, contrast_nodes(users, repeats), heads["user"] if heads else None, tau
-        ),
-        _contrast_type(
-            x.v1, x.v2, contrast_nodes(videos, repeats), heads["video"] if heads else None, tau
-        ),
-        _contrast_type(
-            x.p1, x.p2, contrast_nodes(vloggers, repeats), heads["vlogger"] if heads else None, tau
-        ),
+        _contrast_type(x.u1, x.u2, contrast_nodes(users, repeats), heads["user"] if heads else None, tau),
+        _contrast_type(x.v1, x.v2, contrast_nodes(videos, repeats), heads["video"] if heads else None, tau),
+        _contrast_type(x.p1, x.p2, contrast_nodes(vloggers, repeats), heads["vlogger"] if heads else None, tau),
     ]
     return mean(terms)
 
@@ -541,9 +524,7 @@ def loss_terms(b: Bundle, batch: Batch) -> dict[str, float]:
     }
 
 
-def total_loss(
-    terms: dict[str, float], aux_weight: float, ssl_weight: float, reg_weight: float
-) -> float:
+def total_loss(terms: dict[str, float], aux_weight: float, ssl_weight: float, reg_weight: float) -> float:
     """L = BPR + lambda1 aux + lambda2 CL + lambda3 reg (§4)."""
     weighted = aux_weight * terms["aux"] + ssl_weight * terms["ssl"] + reg_weight * terms["reg"]
     return terms["bpr"] + weighted

@@ -71,7 +71,7 @@ def test_nested_entries_of_a_file_survive_options_that_set_others(tmp_path: Path
 
 
 def test_an_unknown_key_is_refused_with_a_suggestion() -> None:
-    with pytest.raises(InputError, match="Unknown option 'n_layer' for VAGNN. Did you mean 'n_layers'"):
+    with pytest.raises(InputError, match=r"Unknown option 'n_layer' for VAGNN. Did you mean 'n_layers'"):
         VloggerConfig("VAGNN", "toy", {"n_layer": 3})
 
 
@@ -266,9 +266,7 @@ def test_the_process_arguments_are_ignored(monkeypatch: pytest.MonkeyPatch) -> N
     assert (made["epochs"], made["model"], made["no_such_key"]) == (300, "VAGNN", None)
 
 
-def test_folders_are_absolute_wherever_the_process_goes_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folders_are_absolute_wherever_the_process_goes_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     made = VloggerConfig("VAGNN", "toy", {"data_path": "here", "checkpoint_dir": "kept"})
     assert made["data_path"] == str(tmp_path / "here" / "toy")
@@ -295,7 +293,7 @@ def test_every_shipped_variant_makes_a_configuration_that_holds_its_values(varia
 
 
 def test_an_unknown_variant_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match="no variant 'no_such'; its variants: as_published, .*vlogger_free"):
+    with pytest.raises(InputError, match=r"no variant 'no_such'; its variants: as_published, .*vlogger_free"):
         VloggerConfig("VAGNN", "toy", {"variant": "no_such"})
     with pytest.raises(InputError, match="BPR has no variant 'as_published'; its variants: none"):
         VloggerConfig("BPR", "toy", {"variant": "as_published"})
@@ -313,7 +311,7 @@ def test_a_bad_configuration_file_is_named(tmp_path: Path, text: str, message: s
 
 
 def test_a_missing_configuration_file_is_named() -> None:
-    with pytest.raises(InputError, match="nowhere.yaml does not exist"):
+    with pytest.raises(InputError, match=r"nowhere.yaml does not exist"):
         VloggerConfig("VAGNN", "toy", config_files=["nowhere.yaml"])
 
 

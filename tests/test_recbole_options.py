@@ -191,5 +191,3 @@ def test_value_metrics_are_refused_clearly(toy: Path, metrics: list[str]) -> Non
 def test_a_model_that_is_no_general_recommender_is_refused() -> None:
     with pytest.raises(InputError, match="Unknown model 'GRU4Rec'"):
         registry.model_class("GRU4Rec")
-
-

@@ -67,9 +67,7 @@ def close_edges(got: Edges, want: Edges, tol: float = 1e-13) -> None:
 
 @pytest.mark.parametrize("case", [hand_case, unknown_case])
 @pytest.mark.parametrize("name", ["u1", "v1", "p1", "u2", "v2", "p2"])
-def test_views_equal_the_hand_derivation(
-    case: Case, name: Literal["u1", "v1", "p1", "u2", "v2", "p2"]
-) -> None:
+def test_views_equal_the_hand_derivation(case: Case, name: Literal["u1", "v1", "p1", "u2", "v2", "p2"]) -> None:
     bundle, expected = case()
     close(getattr(compute_views(bundle), name), expected[name])
 
@@ -206,9 +204,7 @@ def test_adaptive_weight_is_three_quarters_at_logit_log_three() -> None:
 
 
 @pytest.mark.parametrize(("mix", "w"), [("equal", 0.5), ("video", 1.0), ("vlogger", 0.0)])
-def test_constant_weights_spare_the_videos_without_vlogger(
-    mix: Literal["equal", "video", "vlogger"], w: float
-) -> None:
+def test_constant_weights_spare_the_videos_without_vlogger(mix: Literal["equal", "video", "vlogger"], w: float) -> None:
     bundle = replace(unknown_case()[0], mix=mix)
     assert weights(bundle, compute_views(bundle)) == [1.0, w, w, 1.0]
 
@@ -267,9 +263,7 @@ def test_scores_are_one_inner_product_in_twice_the_dimensions(case: Case) -> Non
     x = compute_views(bundle)
     w = np.array(weights(bundle, x))[:, None]
     known = np.array(bundle.vlogger_of)
-    videos = [
-        w * np.array(v) + (1 - w) * np.array(p)[known] for v, p in ((x.v1, x.p1), (x.v2, x.p2))
-    ]
+    videos = [w * np.array(v) + (1 - w) * np.array(p)[known] for v, p in ((x.v1, x.p1), (x.v2, x.p2))]
     close(score_matrix(bundle), np.hstack([x.u1, x.u2]) @ np.hstack(videos).T)
 
 
@@ -338,9 +332,7 @@ def test_head_equals_the_layers_of_torch(seed: int) -> None:
     rng = random.Random(seed)
     head = random_head(rng, 5)
     x = random_matrix(rng, 1, 5)[0]
-    p: dict[str, torch.Tensor] = {
-        key: torch.tensor(value, dtype=torch.float64) for key, value in head.items()
-    }
+    p: dict[str, torch.Tensor] = {key: torch.tensor(value, dtype=torch.float64) for key, value in head.items()}
     functional = torch.nn.functional
     first = functional.linear(torch.tensor(x, dtype=torch.float64), p["w1"], p["b1"])
     second = functional.linear(functional.gelu(first), p["w2"], p["b2"])
@@ -596,9 +588,7 @@ def test_walk_expectation_equals_the_mean_of_simulated_walks() -> None:
     want = walk_expectation(r_edges, vlogger_of, n_users, n_videos, n_vloggers, 0.8, 0.5)
     counts: tuple[Edges, Edges] = ({}, {})
     for _ in range(rounds):
-        for count, added in zip(
-            counts, simulate(rng, r_edges, vlogger_of, n_users, 0.8, 0.5), strict=True
-        ):
+        for count, added in zip(counts, simulate(rng, r_edges, vlogger_of, n_users, 0.8, 0.5), strict=True):
             for pair in added:
                 count[pair] = count.get(pair, 0.0) + 1.0
     for count, mean in zip(counts, want, strict=True):

@@ -157,9 +157,7 @@ def _check_numbers(path: Path, name: str, column: pd.Series) -> None:
         raise InputError(f"{_rows(path, bad, column)}: `{name}` is not a number. Correct or remove them.")
     finite = np.isfinite(column.to_numpy(dtype=np.float64))
     if not finite.all():
-        raise InputError(
-            f"{_rows(path, ~finite, column)}: `{name}` is empty, NaN or infinite. Correct or remove them."
-        )
+        raise InputError(f"{_rows(path, ~finite, column)}: `{name}` is empty, NaN or infinite. Correct or remove them.")
 
 
 def require_values(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> None:
@@ -167,9 +165,7 @@ def require_values(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> N
     for name in columns:
         bad = frame[name].isna().to_numpy()
         if bad.any():
-            raise InputError(
-                f"{_rows(path, bad, frame[name])}: `{name}` is empty or NaN. Correct or remove them."
-            )
+            raise InputError(f"{_rows(path, bad, frame[name])}: `{name}` is empty or NaN. Correct or remove them.")
 
 
 def require_unique(path: Path, frame: pd.DataFrame, column: str) -> None:

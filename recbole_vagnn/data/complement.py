@@ -28,9 +28,7 @@ class ComplementSampler:
         ValueError: shapes do not fit, or rows × total weight exceed 63 bits.
     """
 
-    def __init__(
-        self, members: sp.csr_matrix, weights: IntArray, groups: IntArray | None = None
-    ) -> None:
+    def __init__(self, members: sp.csr_matrix, weights: IntArray, groups: IntArray | None = None) -> None:
         n_rows, n_groups = members.shape
         if groups is None:
             groups = np.arange(len(weights))

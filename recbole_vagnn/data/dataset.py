@@ -136,9 +136,7 @@ class VloggerDataset(Dataset):
         if source == FeatureSource.ITEM and self.vlogger_field:
             require_type(path, header, (self.vlogger_field,), "token")
         columns = {
-            name: kind
-            for name, kind in header.items()
-            if (load is None or name in load) and name not in (unload or ())
+            name: kind for name, kind in header.items() if (load is None or name in load) and name not in (unload or ())
         }
         frame = read_atomic(path, columns, separator, encoding, header)
         self._check_frame(path, frame, source)
@@ -202,9 +200,7 @@ class VloggerDataset(Dataset):
         )
         policy = self.options.items_without_row
         if policy == "error":
-            raise InputError(
-                f"{message}. Add rows, or set `items_without_row: unknown` (vlogger unknown) or `drop`."
-            )
+            raise InputError(f"{message}. Add rows, or set `items_without_row: unknown` (vlogger unknown) or `drop`.")
         self.logger.warning(f"{message}: `items_without_row: {policy}`.")
         if policy == "drop":
             self.inter_feat = self.inter_feat[~missing].reset_index(drop=True)

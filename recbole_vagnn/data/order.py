@@ -52,9 +52,7 @@ def held_out_ties(users: IntArray, times: NDArray[Any], n_held_out: int) -> TieR
     return TieReport(int((sizes > 1).sum()), int(tied.sum()))
 
 
-def first_time_per_user(
-    users: IntArray, times: NDArray[Any], n_users: int
-) -> NDArray[Any]:
+def first_time_per_user(users: IntArray, times: NDArray[Any], n_users: int) -> NDArray[Any]:
     """(n_users,) smallest time of each user; users without one hold the dtype's largest value."""
     kind: np.dtype[Any] = times.dtype
     largest = np.iinfo(kind).max if np.issubdtype(kind, np.integer) else np.inf

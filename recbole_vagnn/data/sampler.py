@@ -146,9 +146,7 @@ def _popularity_weights(interactions: sp.csr_matrix, alpha: float) -> IntArray:
     return np.where(counts > 0, np.maximum(np.floor(scaled), 1), 0).astype(np.int64)
 
 
-def _vlogger_groups(
-    interactions: sp.csr_matrix, vlogger_of: IntArray
-) -> tuple[IntArray, sp.csr_matrix]:
+def _vlogger_groups(interactions: sp.csr_matrix, vlogger_of: IntArray) -> tuple[IntArray, sp.csr_matrix]:
     """Group items by vlogger, items of unknown vlogger each by themselves.
 
     Returns:

@@ -41,9 +41,7 @@ class TripartiteGraph:
             )
         creators = train.creators()
         if creators.nnz == 0:
-            raise InputError(
-                f"No item of {train.dataset_name} has a vlogger: column {train.vlogger_field!r} is empty."
-            )
+            raise InputError(f"No item of {train.dataset_name} has a vlogger: column {train.vlogger_field!r} is empty.")
         interactions = train.interactions()
         counts = sp.csr_matrix(interactions @ creators)
         counts.sort_indices()

@@ -81,9 +81,7 @@ def _pick(neighbours: sp.csr_matrix, rows: IntArray, rng: np.random.Generator) -
     return neighbours.indices[start + rng.integers(0, degree)].astype(np.int64)
 
 
-def _pick_other(
-    users_of: sp.csr_matrix, nodes: IntArray, walkers: IntArray, rng: np.random.Generator
-) -> IntArray:
+def _pick_other(users_of: sp.csr_matrix, nodes: IntArray, walkers: IntArray, rng: np.random.Generator) -> IntArray:
     """One user of each node other than the walker, uniformly; the node must have another user.
 
     The walker is one of the node's sorted users: drawing among the others means skipping its position.

@@ -155,9 +155,7 @@ class VAGNN(GeneralRecommender):
         if not options.meta_paths:
             return graph.user_video, graph.user_vlogger
         rng = own_generator(self._walk_seed, WALK_STREAM, int(self.walk_epoch))
-        videos, vloggers = meta_path_edges(
-            graph.walk_graph(), options.walk_prob, options.user_hop_prob, rng
-        )
+        videos, vloggers = meta_path_edges(graph.walk_graph(), options.walk_prob, options.user_hop_prob, rng)
         return graph.user_video + videos, graph.user_vlogger + vloggers
 
     def _operators(self) -> Operators:
@@ -263,9 +261,7 @@ class VAGNN(GeneralRecommender):
         vlogger_table = torch.cat([view.vloggers for view in on], dim=1)
 
         u = functional.embedding(users, user_table)
-        positive, negative = (
-            self._scores(u, video_table, vlogger_table, items) for items in (positives, negatives)
-        )
+        positive, negative = (self._scores(u, video_table, vlogger_table, items) for items in (positives, negatives))
         zero = positive.new_zeros(())
         aux = zero
         if auxiliary is not None:
@@ -365,4 +361,3 @@ class VAGNN(GeneralRecommender):
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave out what is computed again when needed."""
         return {**self.__dict__, "_vectors": None, "_matrices": None}
-

@@ -38,9 +38,7 @@ def _inverse_root(degree: np.ndarray) -> np.ndarray:
         return np.where(degree > 0, degree**-0.5, 0.0)
 
 
-def _mean_of_layers(
-    graph: SparsePair, left: Tensor, right: Tensor, n_layers: int
-) -> tuple[Tensor, Tensor]:
+def _mean_of_layers(graph: SparsePair, left: Tensor, right: Tensor, n_layers: int) -> tuple[Tensor, Tensor]:
     # Horner's scheme of (I + A + … + A^L) X: as many products as layers, and no list of layers to keep.
     sum_left, sum_right = left, right
     for _ in range(n_layers):
@@ -55,24 +53,18 @@ def _mean_of_layers(
 class _LightPropagation(Function):
     # The mean of the powers of a symmetric matrix is symmetric: backward is forward, and keeps no activation.
     @staticmethod
-    def forward(
-        ctx: Any, left: Tensor, right: Tensor, graph: SparsePair, n_layers: int
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, left: Tensor, right: Tensor, graph: SparsePair, n_layers: int) -> tuple[Tensor, Tensor]:
         ctx.graph, ctx.n_layers = graph, n_layers
         return _mean_of_layers(graph, left, right, n_layers)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_left: Tensor, grad_right: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        grads = _mean_of_layers(
-            ctx.graph, grad_left.contiguous(), grad_right.contiguous(), ctx.n_layers
-        )
+        grads = _mean_of_layers(ctx.graph, grad_left.contiguous(), grad_right.contiguous(), ctx.n_layers)
         return (*grads, None, None)
 
 
-def light_propagation(
-    graph: SparsePair, left: Tensor, right: Tensor, n_layers: int
-) -> tuple[Tensor, Tensor]:
+def light_propagation(graph: SparsePair, left: Tensor, right: Tensor, n_layers: int) -> tuple[Tensor, Tensor]:
     """Mean of layers 0…L of X^(l+1) = Â X^(l) (LightGCN, eqs. 7 and 8 with equal layer weights).
 
     Runs in the dtype of the embeddings even under autocast: bf16 sums over thousands of neighbours would

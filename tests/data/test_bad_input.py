@@ -225,9 +225,7 @@ def test_a_sequence_of_floats_that_holds_something_else(tmp_path: Path, refused:
 
 @pytest.mark.parametrize("line", [2, 4, 9])
 @pytest.mark.parametrize("load_col", ["auto", {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id"]}])
-def test_a_line_with_too_many_fields(
-    tmp_path: Path, refused: Callable[..., str], line: int, load_col: object
-) -> None:
+def test_a_line_with_too_many_fields(tmp_path: Path, refused: Callable[..., str], line: int, load_col: object) -> None:
     rows = [(*row, "r", "x") if n + 2 == line else (*row, "r") for n, row in enumerate(INTER)]
     write_dataset(tmp_path, rows, ITEM, inter_header=f"{HEADER} remark:token")
     _assert_says(refused({"load_col": load_col}), "toy.inter", f"line {line}", "4 field(s) of the header", "'\\t'")

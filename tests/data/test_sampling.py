@@ -141,9 +141,7 @@ def test_a_sample_is_never_a_member_and_never_weightless(data: st.DataObject) ->
     n_rows, n_candidates = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 12))
     groups = data.draw(st.lists(st.integers(0, n_groups - 1), min_size=n_candidates, max_size=n_candidates))
     weights = data.draw(st.lists(st.integers(0, 3), min_size=n_candidates, max_size=n_candidates))
-    rows = data.draw(
-        st.lists(st.lists(st.integers(0, n_groups - 1), unique=True), min_size=n_rows, max_size=n_rows)
-    )
+    rows = data.draw(st.lists(st.lists(st.integers(0, n_groups - 1), unique=True), min_size=n_rows, max_size=n_rows))
     sampler = ComplementSampler(matrix(rows, n_groups), np.array(weights), np.array(groups))
     free = [sum(w for w, g in zip(weights, groups, strict=True) if g not in row) for row in rows]
     assert sampler.free.tolist() == free

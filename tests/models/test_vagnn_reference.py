@@ -250,9 +250,7 @@ def test_calculate_loss_weighs_the_terms_as_the_reference_does(one: Data) -> Non
     got = model.calculate_loss(
         Interaction({model.USER_ID: users, model.ITEM_ID: positives, model.NEG_ITEM_ID: negatives})
     )
-    terms = loss_terms(
-        bundle, Batch(batch.users, batch.pos, batch.neg, *(x.tolist() for x in auxiliary))
-    )
+    terms = loss_terms(bundle, Batch(batch.users, batch.pos, batch.neg, *(x.tolist() for x in auxiliary)))
     close(sum(got), total_loss(terms, options["aux_weight"], options["ssl_weight"], options["reg_weight"]))
     for part, factor, name in zip(got, (1, 2.5, -0.3, 0.07), TERMS, strict=True):
         close(part, factor * terms[name])

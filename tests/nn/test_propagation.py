@@ -202,9 +202,7 @@ def test_a_matrix_without_entries_gives_zeros(shape: tuple[int, int]) -> None:
 
 
 def test_unsorted_and_transposed_matrices_are_read_right() -> None:
-    matrix = sp.csr_matrix(
-        (np.array([1.0, 2.0, 3.0]), np.array([2, 0, 1]), np.array([0, 2, 3])), shape=(2, 3)
-    )
+    matrix = sp.csr_matrix((np.array([1.0, 2.0, 3.0]), np.array([2, 0, 1]), np.array([0, 2, 3])), shape=(2, 3))
     pair = SparsePair.from_scipy(matrix, torch.float64)
     eye = torch.eye(3, dtype=torch.float64)
     assert pair.forward.matmul(eye).tolist() == [[2, 0, 1], [0, 3, 0]]
