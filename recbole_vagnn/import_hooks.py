@@ -28,16 +28,17 @@ def on_import(module_name: str, action: Action) -> None:
 
 
 def rebind(module: ModuleType, name: str, replacement: object) -> None:
-    """Replace ``module.name`` and every copy of it that loaded modules of the package made.
+    """Replace ``module.name`` and every copy of it that a loaded module holds under the same name.
 
-    ``from m import f`` copies a reference; such copies are found by identity.
+    ``from m import f`` copies a reference, and sorted imports put RecBole before this package: a script's own
+    copies must follow too. They are found by identity.
     """
     original = getattr(module, name)
     setattr(module, name, replacement)
-    package = module.__name__.partition(".")[0] + "."
-    for other_name, other in list(sys.modules.items()):
-        if other_name.startswith(package) and getattr(other, name, None) is original:
-            setattr(other, name, replacement)
+    for other in list(sys.modules.values()):
+        names = getattr(other, "__dict__", {})
+        if names.get(name) is original:
+            names[name] = replacement
 
 
 class _ActingLoader(Loader):

@@ -127,7 +127,15 @@ def _wire_models(module: ModuleType) -> None:
 
     @wraps(original_model)
     def get_model(model_name: str) -> Any:
-        return _load(MODELS[model_name]) if model_name in MODELS else original_model(model_name)
+        if model_name in MODELS:
+            return _load(MODELS[model_name])
+        try:
+            return original_model(model_name)
+        except ModuleNotFoundError as missing:
+            # Looking for a name it does not know, RecBole imports models that need packages nobody asked for.
+            if missing.name in ("lightgbm", "xgboost") and missing.name != model_name.lower():
+                raise ValueError(f"`model_name` [{model_name}] is not the name of an existing model.") from None
+            raise
 
     @wraps(original_trainer)
     def get_trainer(model_type: Any, model_name: str) -> Any:
