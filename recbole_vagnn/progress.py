@@ -57,9 +57,11 @@ class Reporter:
         if not (self._shows and self.console.is_terminal):
             yield
             return
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
+        columns = (BarColumn(bar_width=20), TimeElapsedColumn(), TextColumn("{task.description}"))
         with Progress(*columns, console=self.console, transient=True) as self._progress:
-            self._task = self._progress.add_task("epoch 0", total=epochs, completed=len(history))
+            self._task = self._progress.add_task(
+                f"epoch {len(history) + 1}/{epochs}", total=epochs, completed=len(history)
+            )
             yield
         self._progress = None
 
@@ -72,12 +74,14 @@ class Reporter:
     def epoch(self, record: EpochRecord) -> None:
         """An epoch has ended."""
         self._follow_best(record)
-        text = self._line(record)
         if self._progress is not None:
-            self._progress.update(self._task, completed=record.epoch + 1, description=text)
+            state = f"epoch {record.epoch + 1}/{self._epochs}  {self._score(record)}"
+            self._progress.update(self._task, completed=record.epoch + 1, description=state)
         elif self._shows and (record.valid is not None) and time.perf_counter() - self._told > 1.0:
             self._told = time.perf_counter()
-            self.console.print(text, highlight=False, soft_wrap=True)
+            losses = " ".join(f"{name} {value:.4f}" for name, value in record.losses.items())
+            line = f"epoch {record.epoch + 1}/{self._epochs}  {losses}  {self._score(record)}"
+            self.console.print(line, highlight=False, soft_wrap=True)
 
     def _follow_best(self, record: EpochRecord) -> None:
         if record.valid is None:
@@ -87,15 +91,11 @@ class Reporter:
         if score >= self._best if bigger else score <= self._best:
             self._best, self._best_epoch = score, record.epoch
 
-    def _line(self, record: EpochRecord) -> str:
-        losses = " ".join(f"{name} {value:.4f}" for name, value in record.losses.items())
-        line = f"epoch {record.epoch + 1}/{self._epochs}  {losses}"
-        if record.valid is not None:
-            line += (
-                f"  {self._config['valid_metric']} {record.valid[self._metric]:.4f} "
-                f"(best {self._best:.4f}, epoch {self._best_epoch + 1})"
-            )
-        return line
+    def _score(self, record: EpochRecord) -> str:
+        if record.valid is None:
+            return ""
+        score = f"{self._config['valid_metric']} {record.valid[self._metric]:.4f}"
+        return f"{score} (best {self._best:.4f}, epoch {self._best_epoch + 1})"
 
     def finished(self, result: Result) -> None:
         """Print the final table."""

@@ -1,5 +1,6 @@
 """The embedded data set ``ml-100k-director``."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from recbole_vagnn import registry
 from recbole_vagnn.config import VloggerConfig
 from recbole_vagnn.data.dataset import VloggerDataset
+from recbole_vagnn.data.tripartite import TripartiteGraph
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.prepare import ml100k
 from recbole_vagnn.prepare.ml100k import NAME, prepare_director, source_folder
@@ -164,3 +166,50 @@ def test_a_recbole_without_its_example_files_is_reported_with_the_mend(
     with pytest.raises(InputError, match=r"ml-100k\.inter.* is missing: reinstall RecBole"):
         prepare_director(tmp_path / "data" / NAME)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_altering_held_out_rows_of_the_raw_files_leaves_the_training_side_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raw files before preparation: each user's two newest films are exchanged for others of the catalogue."""
+    raw = tmp_path / "raw"
+    shutil.copytree(source_folder(), raw)
+    sides = []
+    for altered in (False, True):
+        if altered:
+            _exchange_held_out(raw / "ml-100k.inter")
+        monkeypatch.setattr(ml100k, "source_folder", lambda: raw)
+        data = tmp_path / f"data{altered}"
+        prepare_director(data / NAME)
+        config = VloggerConfig("VAGNN", NAME, {"data_path": str(data)})
+        train, _, test = VloggerDataset(config).build()
+        sides.append((_training_side(train), test.split_hash()))
+    assert sides[0][0] == sides[1][0]
+    assert sides[0][1] != sides[1][1]
+
+
+def _exchange_held_out(inter: Path) -> None:
+    """Give each user two films the user has not rated for the two newest ones (file order decides ties)."""
+    frame = pd.read_csv(inter, sep="\t", dtype=str)
+    user, item, _, time = frame.columns
+    order = frame.assign(time=frame[time].astype(int)).sort_values("time", kind="stable")
+    newest = order.groupby(user, sort=False).tail(2).index
+    rated = frame.groupby(user)[item].agg(set)
+    films = sorted(frame[item].unique())
+    spare = {name: iter([film for film in films if film not in known]) for name, known in rated.items()}
+    frame.loc[newest, item] = [next(spare[name]) for name in frame.loc[newest, user]]
+    frame.to_csv(inter, sep="\t", index=False)
+
+
+def _training_side(train: VloggerDataset) -> tuple[object, ...]:
+    """Training pairs, creators of the trained items, S, walks and auxiliary pairs, in original ids."""
+    users, items = train.field2id_token["user_id"], train.field2id_token["item_id"]
+    vloggers = train.field2id_token["director_id"]
+    graph = TripartiteGraph.from_dataset(train)
+    pairs = sorted((users[u], items[i]) for u, i in zip(*graph.user_video.nonzero(), strict=True))
+    counts = graph.user_vlogger.tocoo()
+    seen = sorted((users[u], vloggers[p], n) for u, p, n in zip(counts.row, counts.col, counts.data, strict=True))
+    followed = sorted(
+        (users[u], vloggers[p]) for u, p in zip(*graph.auxiliary_pairs(train, "auto").nonzero(), strict=True)
+    )
+    return pairs, seen, followed
