@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recbole_vagnn import InputError, config, defaults
+from recbole_vagnn import InputError, defaults
 from recbole_vagnn.config import VloggerConfig, known_keys, parse_option
 
 
@@ -318,4 +318,3 @@ def test_a_missing_configuration_file_is_named() -> None:
 def test_traditional_models_are_evaluated_in_their_only_epoch() -> None:
     assert VloggerConfig("ItemKNN", "toy", {"eval_step": 5})["eval_step"] == 1
     assert VloggerConfig("BPR", "toy", {"eval_step": 5})["eval_step"] == 5
-    assert config.VloggerConfig is VloggerConfig

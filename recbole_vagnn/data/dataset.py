@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import warnings
 from collections.abc import Iterator
@@ -426,37 +425,6 @@ class VloggerDataset(Dataset):
         if self.follow is None:
             return None
         return self.follow.matrix(self.user_num, self.vlogger_num)
-
-    def split_hash(self) -> str:
-        """Hash of this split's user–item pairs in original ids, whatever their order."""
-        users, items = np.asarray(self.inter_feat[self.uid_field]), np.asarray(self.inter_feat[self.iid_field])
-        user_rank, user_hash = self._ranked_vocabulary(self.uid_field)
-        item_rank, item_hash = self._ranked_vocabulary(self.iid_field)
-        pairs = np.sort(user_rank[users] * self.item_num + item_rank[items])
-        return hashlib.sha256(user_hash + item_hash + pairs.tobytes()).hexdigest()[:16]
-
-    def creators_hash(self) -> str:
-        """Hash of the items' vloggers and the follow pairs in original ids."""
-        if self.vlogger_field is None:
-            return ""
-        item_rank, item_hash = self._ranked_vocabulary(self.iid_field)
-        vlogger_rank, vlogger_hash = self._ranked_vocabulary(self.vlogger_field)
-        by_item = np.empty(self.item_num, dtype=np.int64)
-        by_item[item_rank] = vlogger_rank[self.vlogger_of_item]
-        digest = hashlib.sha256(item_hash + vlogger_hash + by_item.tobytes())
-        if self.follow is not None:
-            user_rank, user_hash = self._ranked_vocabulary(self.uid_field)
-            pairs = user_rank[self.follow.users] * self.vlogger_num + vlogger_rank[self.follow.vloggers]
-            digest.update(user_hash + np.unique(pairs).tobytes())
-        return digest.hexdigest()[:16]
-
-    def _ranked_vocabulary(self, field: str) -> tuple[IntArray, bytes]:
-        """Rank of each internal id among the field's sorted original ids, and a hash of those."""
-        tokens = self.field2id_token[field].astype(str)
-        order = np.argsort(tokens, kind="stable")
-        rank = np.empty(len(tokens), dtype=np.int64)
-        rank[order] = np.arange(len(tokens))
-        return rank, hashlib.sha256("\n".join(tokens[order].tolist()).encode()).digest()
 
 
 def _take(rows: Interaction, index: Any) -> Interaction:

@@ -43,14 +43,6 @@ Data = tuple[Path, VloggerDataset, dict[str, Any]]
 WEIGHTS = (1.0, 5.0, 0.7, 0.3)  # of the four terms; large enough for each to show in a gradient
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     return training_split(tmp_path_factory.mktemp("data"), "leave-one-out")

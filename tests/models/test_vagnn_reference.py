@@ -50,14 +50,6 @@ TERMS = ("bpr", "aux", "ssl", "reg")
 Data = tuple[Path, VloggerDataset, dict[str, Any]]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module", params=KINDS)
 def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Data:
     return training_split(tmp_path_factory.mktemp("data"), request.param)

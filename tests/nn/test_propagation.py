@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -12,14 +10,6 @@ from torch import Tensor
 
 from recbole_vagnn.nn.propagation import light_propagation, symmetric_normalisation
 from recbole_vagnn.nn.sparse import Csr, SparsePair, sparse_product
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def random_graph(n_left: int, n_right: int, seed: int) -> sp.csr_matrix:

@@ -10,6 +10,7 @@ import pytest
 from recbole_vagnn import registry
 from recbole_vagnn.config import VloggerConfig
 from recbole_vagnn.data.dataset import VloggerDataset
+from recbole_vagnn.data.fingerprint import split_hash
 from recbole_vagnn.data.tripartite import TripartiteGraph
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.prepare import ml100k
@@ -183,7 +184,7 @@ def test_altering_held_out_rows_of_the_raw_files_leaves_the_training_side_as_it_
         prepare_director(data / NAME)
         config = VloggerConfig("VAGNN", NAME, {"data_path": str(data)})
         train, _, test = VloggerDataset(config).build()
-        sides.append((_training_side(train), test.split_hash()))
+        sides.append((_training_side(train), split_hash(test)))
     assert sides[0][0] == sides[1][0]
     assert sides[0][1] != sides[1][1]
 
