@@ -29,7 +29,7 @@ resolve: $(INSTALLED)  ## check that constraints.txt resolves for other Pythons,
 	@for version in $(RESOLVE_FOR); do \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed \
 	    --python-version $$version --only-binary=:all: --target $(VENV)/resolve -c constraints.txt \
-	    $$($(BIN)/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*(d.replace(' ', '') for d in p['dependencies']))" | sed 's/[<>]/\\&/g') \
+	    $$($(BIN)/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*(d.replace(' ', '') for d in p['dependencies']))") \
 	  && echo "Python $$version: resolves (not run)" || exit 1; done
 
 wheel: $(INSTALLED)  ## build the wheel into dist/
