@@ -31,6 +31,8 @@ def call(*words: str) -> Result:
         (["--user_inter_num_interval=[5,inf)"], {"user_inter_num_interval": "[5,inf)"}),
         (["--a=b=c"], {"a": "b=c"}),
         (["--seed=1", "--seed=1"], {"seed": 1}),
+        (["--ssl_weight", "-0.05"], {"ssl_weight": -0.05}),
+        (["--variant=None", "--data_path=2024"], {"variant": None, "data_path": "2024"}),
     ],
 )
 def test_arguments_become_typed_options(words: list[str], options: dict[str, Any]) -> None:
@@ -41,6 +43,7 @@ def test_arguments_become_typed_options(words: list[str], options: dict[str, Any
     ("words", "message"),
     [
         (["n_layers=3"], "write options as --key=value"),
+        (["-x"], "'-x' is not understood"),
         (["--n_layers"], "--n_layers has no value"),
         (["--n_layers", "--seed=1"], "--n_layers has no value"),
         (["--seed=1", "--seed=2"], "--seed is given twice, as 1 and 2"),
@@ -57,6 +60,9 @@ def test_malformed_arguments_are_named(words: list[str], message: str) -> None:
         (["--lerning_rate=0.1"], "Did you mean 'learning_rate'?"),
         (["--model=vagn"], "Did you mean 'VAGNN'?"),
         (["--nproc=2"], "Use --nproc=1"),
+        (["--world_size=2"], "Use --nproc=1"),
+        (["--group_offset=1"], "Use --nproc=1"),
+        (["--metrics=[AUC]", "--valid_metric=AUC"], "uni100"),
         (["--variant=no_contrats"], "its variants: as_published"),
         (["--n_layers=two"], "`n_layers` is 'two'; it must be a whole number"),
         (["--mix=sum", "--topk=[10]"], "choose one of: adaptive, equal, video, vlogger"),
@@ -149,3 +155,44 @@ def test_models_lists_ours_and_recboles() -> None:
 def test_help_and_version() -> None:
     assert "--key=value" in call("run", "--help").output
     assert __version__ in call("--version").output
+
+
+def test_a_bad_configuration_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text("epochs: [1")
+    result = call("run", "--config_files=bad.yaml")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: Configuration file bad.yaml is not valid YAML")
+
+
+def test_ctrl_c_before_training_exits_130_and_offers_no_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recbole_vagnn.runner.run", interrupted)
+    result = call("run")
+    assert result.exit_code == 130
+    assert "--resume" not in result.output
+
+
+def test_resume_takes_the_whole_command_line_again_but_no_other_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Options repeated, defaults spelled out and folders written another way change nothing."""
+    monkeypatch.chdir(tmp_path)
+    options = options_for(write_toy(tmp_path), {"epochs": 1})
+    assert call("run", "--dataset=toy", *arguments(options)).exit_code == 0
+    (last,) = (tmp_path / "saved").glob("*.last")
+    again = {**options, "data_path": ".", "seed": 2020, "epochs": 2}
+    result = call("run", "--dataset=toy", *arguments(again), f"--resume={last}")
+    assert result.exit_code == 0, result.output
+    assert "of 2" in result.output
+    Path("a.yaml").write_text("epochs: 3\n")
+    for words, message in (
+        (["--n_layers=3"], "cannot change `n_layers` from 2 to 3"),
+        (["--model=BPR"], "cannot change `model`"),
+        (["--n_layer=3"], "Did you mean 'n_layers'?"),
+        (["--config_files=a.yaml"], "leave `--config_files` out"),
+    ):
+        result = call("run", f"--resume={last}", *words)
+        assert (result.exit_code, message in result.output) == (1, True), result.output

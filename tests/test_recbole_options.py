@@ -191,3 +191,18 @@ def test_value_metrics_are_refused_clearly(toy: Path, metrics: list[str]) -> Non
 def test_a_model_that_is_no_general_recommender_is_refused() -> None:
     with pytest.raises(InputError, match="Unknown model 'GRU4Rec'"):
         registry.model_class("GRU4Rec")
+
+
+def test_value_metrics_work_with_sampled_candidates(toy: Path) -> None:
+    result = run_toy(toy, {"metrics": ["AUC"], "valid_metric": "AUC", "eval_args": {"mode": "uni5"}})
+    assert set(result.test) == {"auc"}
+    assert 0 < result.test["auc"] < 1
+    assert result.per_user == {}
+
+
+def test_item_coverage_counts_the_recommended_items(toy: Path) -> None:
+    topk = {"topk": [1, 30], "valid_metric": "Recall@1"}
+    result = run_toy(toy, {"epochs": 1, "metrics": ["ItemCoverage", "GiniIndex", "Recall"], **topk})
+    assert result.test["itemcoverage@30"] == pytest.approx(30 / 31, abs=0.04)  # RecBole counts the padding item
+    assert result.test["itemcoverage@1"] <= 24 / 30
+    assert 0 <= result.test["giniindex@30"] < result.test["giniindex@1"] <= 1

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from recbole.trainer import Trainer
 
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.registry import model_class
@@ -199,3 +200,81 @@ def test_a_state_file_with_code_in_it_is_refused_and_runs_nothing(tmp_path: Path
         with pytest.raises(InputError, match="damaged or no last-state file"):
             run(resume=tmp_path / f"{name}.last", quiet=True)
     assert not (tmp_path / "harm").exists()
+
+
+def test_a_finished_run_with_sampled_candidates_draws_the_same_ones_again(tmp_path: Path) -> None:
+    """The candidates of the test evaluation come from numpy's generator, which the state restores."""
+    data = write_toy(tmp_path, items=130, per_user=20)
+    done = run_toy(data, {"eval_args": {"mode": "uni20"}})
+    torch.manual_seed(1)
+    assert numbers(run(resume=done.checkpoint, quiet=True)) == numbers(done)
+
+
+def test_an_early_stopped_run_goes_on_with_more_patience_alone(tmp_path: Path) -> None:
+    data = write_toy(tmp_path)
+    options = {"epochs": 30, "learning_rate": 0.3}
+    stopped = run_toy(data, {**options, "stopping_step": 1})
+    assert stopped.epochs < 30
+    assert numbers(run(resume=stopped.checkpoint, quiet=True)) == numbers(stopped)
+    longer = run(options={"stopping_step": 3}, resume=stopped.checkpoint, quiet=True)
+    assert longer.epochs > stopped.epochs
+    assert numbers(longer) == numbers(run_toy(data, {**options, "stopping_step": 3}))
+
+
+def test_ctrl_c_in_the_test_evaluation_is_resumable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_toy(tmp_path)
+    whole = run_toy(data)
+    trainer = "recbole_vagnn.trainer.ResumableMixin.evaluate"
+    with monkeypatch.context() as patched:
+        evaluate = Trainer.evaluate
+
+        def interrupted(self: Any, eval_data: Any, load_best_model: bool = True, **more: Any) -> Any:
+            if load_best_model:
+                raise KeyboardInterrupt
+            return evaluate(self, eval_data, load_best_model=False, **more)
+
+        patched.setattr(trainer, interrupted)
+        with pytest.raises(Interrupted) as stopped:
+            run_toy(data)
+    assert stopped.value.last_state is not None
+    assert numbers(run(resume=stopped.value.last_state, quiet=True)) == numbers(whole)
+
+
+def test_ctrl_c_while_a_file_is_written_keeps_the_old_one_and_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_toy(tmp_path)
+    whole = run_toy(data, {"epochs": 4})
+    save, calls = torch.save, 0
+
+    def interrupted(content: Any, file: Any, *more: Any, **options: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 5:  # a state, a checkpoint, a state, a checkpoint at most before
+            Path(file).write_bytes(b"half a file")
+            raise KeyboardInterrupt
+        save(content, file, *more, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "save", interrupted)
+        with pytest.raises(Interrupted) as stopped:
+            run_toy(data, {"epochs": 4})
+    assert not list((tmp_path / "saved").glob("*.tmp"))
+    assert stopped.value.last_state is not None
+    assert numbers(run(resume=stopped.value.last_state, quiet=True)) == numbers(whole)
+
+
+def test_a_missing_best_checkpoint_is_named(tmp_path: Path) -> None:
+    checkpoint = Path(run_toy(write_toy(tmp_path), {"epochs": 1}).checkpoint)
+    checkpoint.unlink()
+    with pytest.raises(InputError, match=f"{checkpoint.name}, the best epoch so far.*does not exist"):
+        run(resume=checkpoint.with_suffix(".last"), quiet=True)
+
+
+def test_a_run_of_recboles_own_command_is_not_resumed(tmp_path: Path) -> None:
+    done = run_toy(write_toy(tmp_path), {"epochs": 1})
+    last = Path(done.checkpoint).with_suffix(".last")
+    state = read_last_state(last)
+    torch.save({**state, "extra": {}}, last)  # RecBole's run_recbole knows of no options of ours
+    with pytest.raises(InputError, match="started by RecBole's own run_recbole"):
+        run(resume=last, quiet=True)

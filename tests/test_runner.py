@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -168,3 +169,98 @@ def test_a_diverging_run_ends_with_advice(toy: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(vagnn, "bpr_loss", lambda positive, _negative: positive.sum() * float("nan"))
     with pytest.raises(InputError, match=r"loss of VAGNN is NaN in epoch 0.*learning_rate"):
         run_toy(toy)
+
+
+def test_what_ran_before_in_the_process_does_not_change_a_run(toy: Path, result: Any) -> None:
+    run_toy(toy, {"epochs": 1}, "SGL")
+    torch.rand(17)
+    np.random.rand(3)
+    assert numbers(run_toy(toy, {"epochs": 3})) == numbers(result)
+
+
+def test_a_random_split_follows_split_seed_and_not_the_models_seed(toy: Path) -> None:
+    def split(**seeds: int) -> dict[str, str]:
+        ratio = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO"}
+        return run_toy(toy, {"eval_args": ratio, "epochs": 0, **seeds}).fingerprint
+
+    assert split(seed=1) == split(seed=2)
+    assert split(split_seed=1)["test"] != split(split_seed=2)["test"]
+
+
+def test_metrics_of_users_with_several_test_items_equal_a_plain_ranking(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ratio = {"split": {"RS": [0.5, 0.1, 0.4]}, "order": "RO"}
+    done = run_toy(toy, {"eval_args": ratio, "learning_rate": 0.02})
+    _, model, _, train, valid, test = load_data_and_model(done.checkpoint)
+    model.eval()
+    known: dict[int, set[int]] = {}
+    wanted: dict[int, set[int]] = {}
+    for part, items_of in ((train, known), (valid, known), (test, wanted)):
+        feat = part._dataset.inter_feat
+        for user, item in zip(feat["user_id"].tolist(), feat["item_id"].tolist(), strict=True):
+            items_of.setdefault(user, set()).add(item)
+    assert max(map(len, wanted.values())) > 1
+    user_vectors, item_vectors = model.vectors()
+    scores = (user_vectors @ item_vectors.T).tolist()
+    for k in (5, 10):
+        recall: dict[str, float] = {}
+        ndcg: dict[str, float] = {}
+        for user, items in wanted.items():
+            row = scores[user]
+            ranked = sorted((i for i in range(1, len(row)) if i not in known[user]), key=lambda i, row=row: -row[i])[:k]
+            gain = math.fsum(1 / math.log2(rank + 2) for rank, item in enumerate(ranked) if item in items)
+            name = test._dataset.id2token("user_id", user)
+            recall[name] = len(items.intersection(ranked)) / len(items)
+            ndcg[name] = gain / math.fsum(1 / math.log2(rank + 2) for rank in range(min(k, len(items))))
+        for metric, by_user in ((f"recall@{k}", recall), (f"ndcg@{k}", ndcg)):
+            assert done.test[metric] == pytest.approx(math.fsum(by_user.values()) / len(by_user), abs=1e-12)
+            own = dict(zip(done.users.tolist(), done.per_user[metric].tolist(), strict=True))
+            assert own == pytest.approx(by_user, abs=1e-12)
+
+
+def test_sizes_count_no_padding(result: Any) -> None:
+    assert result.sizes == {"users": 24, "items": 30, "vloggers": 6, "train": 24 * 7, "valid": 24, "test": 24}
+
+
+def test_training_stops_after_more_than_stopping_step_evaluations_without_improvement(toy: Path) -> None:
+    done = run_toy(toy, {"epochs": 60, "stopping_step": 1, "learning_rate": 0.3})
+    scores = [record["valid"]["recall@10"] for record in done.history]
+    assert done.epochs == len(scores) < 60
+    assert max(scores[-2:]) < max(scores)
+    assert done.best_epoch == done.epochs - 3
+
+
+def test_a_log_handler_of_the_caller_stays_open_and_installed(toy: Path) -> None:
+    class Kept(logging.Handler):
+        closed = False
+
+        def emit(self, record: logging.LogRecord) -> None:
+            pass
+
+        def close(self) -> None:
+            self.closed = True
+
+    handler, root = Kept(), logging.getLogger()
+    root.addHandler(handler)
+    try:
+        run_toy(toy, {"epochs": 0})
+        installed = len(root.handlers)
+        run_toy(toy, {"epochs": 0})
+        assert handler in root.handlers
+        assert not handler.closed
+        assert len(root.handlers) == installed  # of RecBole's two, the last run's alone
+    finally:
+        root.removeHandler(handler)
+
+
+def test_a_cutoff_beyond_the_items_is_refused(toy: Path) -> None:
+    with pytest.raises(InputError, match=r"`topk` is \[5, 31\], but toy has 30 items"):
+        run_toy(toy, {"topk": [5, 31], "valid_metric": "Recall@5"})
+
+
+def test_no_epoch_at_all_evaluates_the_initial_model(toy: Path) -> None:
+    done = run_toy(toy, {"epochs": 0})
+    assert (done.epochs, done.valid, done.history) == (0, None, [])
+    assert set(done.test) == {"recall@5", "recall@10", "ndcg@5", "ndcg@10"}
