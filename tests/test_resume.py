@@ -101,9 +101,19 @@ def command(data: Path, options: dict[str, Any], *more: str) -> list[str]:
     ]
 
 
+def _heed_ctrl_c() -> None:
+    """A test run in the background (nohup, some CI) ignores Ctrl-C, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start_and_wait_for_epoch(data: Path, options: dict[str, Any], epoch: int) -> tuple[Any, Path]:
     process = subprocess.Popen(
-        command(data, options), cwd=data, env=subprocess_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command(data, options),
+        cwd=data,
+        env=subprocess_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=_heed_ctrl_c,
     )
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and process.poll() is None:
@@ -111,6 +121,7 @@ def start_and_wait_for_epoch(data: Path, options: dict[str, Any], epoch: int) ->
             if read_last_state(state)["next_epoch"] >= epoch:
                 return process, state
         time.sleep(0.02)
+    process.kill()
     out = process.communicate()[0].decode()
     raise AssertionError(f"no state of epoch {epoch} appeared: {out}")
 
@@ -134,7 +145,10 @@ def test_ctrl_c_ends_the_command_cleanly_and_keeps_the_best_checkpoint(tmp_path:
     write_toy(tmp_path)
     process, state = start_and_wait_for_epoch(tmp_path, {"epochs": 5000, "stopping_step": 5000}, 2)
     process.send_signal(signal.SIGINT)
-    out = process.communicate(timeout=60)[0].decode()
+    try:
+        out = process.communicate(timeout=60)[0].decode()
+    finally:
+        process.kill()
     assert process.returncode == 130, out
     assert "Traceback" not in out
     assert f"--resume={state}" in out
