@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from recbole_vagnn.errors import InputError
-from recbole_vagnn.prepare.atomic_files import whole_folder, write_atomic
+from recbole_vagnn.prepare.pipeline.whole_folder import whole_folder, write_atomic
 from recbole_vagnn.registry import recbole_folder
 
 NAME = "ml-100k-director"

@@ -1,0 +1,1 @@
+"""What every source shares: reading, filtering, reporting, writing."""
