@@ -325,6 +325,14 @@ def _typed(
     return typed.filter(pc.invert(bad)) if pc.any(bad).as_py() else typed
 
 
+def _blank(batch: pa.RecordBatch) -> pa.Array:
+    """Rows without any entry: what the parser makes of blank lines."""
+    blank = pa.repeat(pa.scalar(True), batch.num_rows)
+    for texts in batch.columns:
+        blank = pc.and_(blank, pc.equal(texts, ""))
+    return blank
+
+
 def _count(
     request: Request, path: Path, name: str, texts: pa.Array, wrong: pa.Array, reason: str, line_of: Any
 ) -> None:
