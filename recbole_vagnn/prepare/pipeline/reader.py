@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
 
@@ -61,8 +63,9 @@ def read_rows(
 ) -> Iterator[pa.RecordBatch]:
     """Read some columns of files, one file after the other, in file order and in bounded memory.
 
-    Text files may be compressed (``.gz``, ``.bz2``, ``.zst``); a byte order mark is skipped; blank lines are no
-    rows. A malformed row is left out and counted in ``request.malformed``.
+    That every file is there and has the columns is checked at once; the rows are read when asked for. Text files may
+    be compressed (``.gz``, ``.bz2``, ``.zst``); a byte order mark is skipped; blank lines are no rows. A malformed
+    row is left out and counted in ``request.malformed``. Of a time, fractions of a second are cut off.
 
     Args:
         request: its counters are told of files, bytes and malformed rows.
@@ -72,21 +75,35 @@ def read_rows(
         header: names of the columns of text files that have no header line.
         quoted_newlines: whether a quoted entry may hold line ends; line numbers in messages then count rows.
 
-    Yields:
-        batches with exactly ``columns``, typed by their kinds.
+    Returns:
+        batches with exactly ``columns``, typed by their kinds; none is empty.
 
     Raises:
         InputError: a file or column is missing, the text is not UTF-8, or too many rows are malformed.
     """
     for path in paths:
-        if not path.is_file():
-            raise InputError(f"File {path} does not exist.")
+        names = column_names(path, delimiter)
+        if header is not None and path.suffix != ".parquet":
+            names = list(header)
+        require_columns(path, names, list(columns))
+    return _rows(request, paths, columns, delimiter, header, quoted_newlines)
+
+
+def _rows(
+    request: Request,
+    paths: Sequence[Path],
+    columns: Mapping[str, Column],
+    delimiter: str,
+    header: Sequence[str] | None,
+    quoted_newlines: bool,
+) -> Iterator[pa.RecordBatch]:
+    for path in paths:
         request.touch(path)
         if path.suffix == ".parquet":
             batches = _parquet(request, path, columns)
         else:
             batches = _text(request, path, columns, delimiter, header, quoted_newlines)
-        yield from batches
+        yield from (batch for batch in batches if batch.num_rows)
         request.malformed.check(path, finished=True)
 
 
@@ -105,10 +122,13 @@ def column_names(path: Path, delimiter: str = ",") -> list[str]:
             head = stream.read(2**20).decode("utf-8-sig", errors="replace")
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
-    line = head.partition("\n")[0].rstrip("\r")
+    line = re.split(r"[\r\n]", head, maxsplit=1)[0]
     if not line.strip():
         raise InputError(f"{path}, line 1: the header is empty.")
-    return next(csv.reader([line], delimiter=delimiter))
+    try:
+        return next(csv.reader([line], delimiter=delimiter))
+    except csv.Error as error:
+        raise InputError(f"{path}, line 1: the header cannot be read: {error}.") from None
 
 
 def require_columns(path: Path, present: Sequence[str], wanted: Sequence[str]) -> None:
@@ -118,6 +138,8 @@ def require_columns(path: Path, present: Sequence[str], wanted: Sequence[str]) -
             raise InputError(
                 f"{path} has no column {name!r}.{did_you_mean(name, present)} Its columns: {', '.join(present)}."
             )
+        if present.count(name) > 1:
+            raise InputError(f"{path} has {present.count(name)} columns {name!r}: rename all but one.")
 
 
 # --- text -------------------------------------------------------------------------------------------------------
@@ -144,18 +166,43 @@ class _CountingFile:
 
 
 class _Lines:
-    """Line numbers of the rows that the parser returns, given those that it left out."""
+    """Line numbers of rows: the parser counts neither blank lines nor, in what it returns, rows it left out.
 
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self.left_out: list[int] = []
+    Args:
+        path: the file.
+        header: lines of its header.
+    """
+
+    def __init__(self, path: Path, header: int) -> None:
+        self._path, self._header = path, header
+        self._left_out: list[int] = []
+        self._swallowed = 0
+
+    @cached_property
+    def _blank(self) -> list[int]:
+        """The blank lines; looked for when the first malformed row is reported, so that clean files pay nothing."""
+        with pa.input_stream(str(self._path)) as stream:
+            lines = enumerate(io.BufferedReader(stream, _BLOCK_BYTES), 1)
+            return [number for number, line in lines if line in (b"\n", b"\r\n")]
+
+    def leave_out(self, row: int, lines: int) -> int:
+        """Note that the parser leaves out its ``row``-th row (from 1), which takes some lines; returns its first."""
+        first = row + self._swallowed
+        self._left_out.extend(range(first, first + lines))
+        self._swallowed += lines - 1
+        return _skip(first, self._blank)
 
     def of_row(self, index: int) -> int:
         """Line of the ``index``-th row returned (from 0)."""
-        line, skipped = self.first + index, 0
-        while (now := bisect_right(self.left_out, line)) != skipped:
-            line, skipped = self.first + index + now, now
-        return line
+        return _skip(_skip(self._header + 1 + index, self._left_out), self._blank)
+
+
+def _skip(number: int, left_out: list[int]) -> int:
+    """The ``number``-th of 1, 2, 3, … without those left out (ascending)."""
+    found, skipped = number, 0
+    while (now := bisect_right(left_out, found)) != skipped:
+        found, skipped = number + now, now
+    return found
 
 
 def _text(
@@ -166,11 +213,8 @@ def _text(
     header: Sequence[str] | None,
     quoted_newlines: bool,
 ) -> Iterator[pa.RecordBatch]:
-    names = column_names(path, delimiter)
-    if header is not None:
-        names = list(header)
-    require_columns(path, names, list(columns))
-    lines = _Lines(first=1 if header is not None else 2)
+    names = column_names(path, delimiter) if header is None else list(header)
+    lines = _Lines(path, header=int(header is None))
     batches = _parsed(request, path, columns, delimiter, names, header is None, quoted_newlines, lines)
     done = 0
     for batch in batches:
@@ -194,11 +238,14 @@ def _parsed(
     """Batches of text columns; rows of another number of fields are counted here."""
 
     def leave_out(row: Any) -> str:
-        lines.left_out.append(row.number)
+        count = 1 if quoted_newlines else row.text.rstrip("\r\n").count("\n") + 1
+        line = lines.leave_out(row.number, count)
         if row.text.strip():
             reason = f"{row.actual_columns} fields instead of {row.expected_columns}"
-            request.malformed.read(path, 1)
-            request.malformed.add(path, row.number, reason, row.text)
+            if count > 1:
+                reason = "a quoted entry does not end on its line"
+            request.malformed.read(path, count)
+            request.malformed.add(path, line, reason, row.text, count)
         return "skip"
 
     compression = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}.get(path.suffix)
@@ -220,7 +267,6 @@ def _parsed(
                 pa.csv.ParseOptions(
                     delimiter=delimiter,
                     newlines_in_values=quoted_newlines,
-                    ignore_empty_lines=False,
                     invalid_row_handler=leave_out,
                 ),
                 pa.csv.ConvertOptions(
@@ -231,7 +277,7 @@ def _parsed(
                 ),
             )
     except pa.ArrowInvalid as error:
-        if "Empty CSV file" in str(error):
+        if "Empty CSV file" in str(error) or "Could not skip initial" in str(error):  # no row follows the header
             return
         _refuse_text(path, error)
     except OSError as error:
@@ -239,13 +285,13 @@ def _parsed(
 
 
 def _refuse_text(path: Path, error: pa.ArrowInvalid) -> NoReturn:
-    if "UTF8" in str(error):
-        line = _first_line_not_utf8(path)
+    line = _first_line_not_utf8(path)
+    if line is not None:
         raise InputError(f"{path}, line {line}: the text is not UTF-8. Save the file as UTF-8.") from None
     raise InputError(f"{path} cannot be read: {error}.") from None
 
 
-def _first_line_not_utf8(path: Path) -> int:
+def _first_line_not_utf8(path: Path) -> int | None:
     number, rest = 1, b""
     with pa.input_stream(str(path)) as stream:
         while block := stream.read(_BLOCK_BYTES):
@@ -254,7 +300,7 @@ def _first_line_not_utf8(path: Path) -> int:
                 if not _is_utf8(line):
                     return number
                 number += 1
-    return number
+    return None if _is_utf8(rest) else number
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -277,7 +323,6 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
 
 def _parquet(request: Request, path: Path, columns: Mapping[str, Column]) -> Iterator[pa.RecordBatch]:
     file = _open_parquet(path)
-    require_columns(path, file.schema_arrow.names, list(columns))
     size, total, done = path.stat().st_size, max(1, file.metadata.num_rows), 0
     for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=list(columns)):
         rows = batch.num_rows
@@ -309,13 +354,14 @@ def _typed(
     request: Request, path: Path, batch: pa.RecordBatch, columns: Mapping[str, Column], line_of: Any
 ) -> pa.RecordBatch:
     """Convert text columns; rows that cannot be converted are counted and left out."""
-    arrays, bad = [], _blank(batch)
+    arrays, bad = [], pa.repeat(pa.scalar(False), batch.num_rows)
     for name, column in columns.items():
         texts = batch.column(batch.schema.get_field_index(name))
         values, wrong = _convert(texts, column.kind)
-        if column.required:
-            _count(request, path, name, texts, pc.and_(_missing(texts, column.kind), pc.invert(bad)), "empty", line_of)
-            bad = pc.or_(bad, _missing(texts, column.kind))
+        if column.required and values.null_count:
+            missing = _missing(texts, column.kind)
+            _count(request, path, name, texts, pc.and_(missing, pc.invert(bad)), "empty", line_of)
+            bad = pc.or_(bad, missing)
         if wrong is not None:
             reason = _ERRORS[column.kind]
             _count(request, path, name, texts, pc.and_(wrong, pc.invert(bad)), reason, line_of)
@@ -323,14 +369,6 @@ def _typed(
         arrays.append(values)
     typed = pa.RecordBatch.from_arrays(arrays, list(columns))
     return typed.filter(pc.invert(bad)) if pc.any(bad).as_py() else typed
-
-
-def _blank(batch: pa.RecordBatch) -> pa.Array:
-    """Rows without any entry: what the parser makes of blank lines."""
-    blank = pa.repeat(pa.scalar(True), batch.num_rows)
-    for texts in batch.columns:
-        blank = pc.and_(blank, pc.equal(texts, ""))
-    return blank
 
 
 def _count(
@@ -356,7 +394,7 @@ def _missing(texts: pa.Array, kind: str) -> pa.Array:
 
 def _convert(texts: pa.Array, kind: str) -> tuple[pa.Array, pa.Array | None]:
     """Typed values, null where missing or wrong; and which entries are wrong, None if none is."""
-    if kind in ("int", "float"):
+    if kind == "float" or (kind == "int" and not pc.any(pc.match_substring(texts, "x")).as_py()):  # 0x1F is no number
         try:  # nearly all batches hold clean numbers, which this converts several times faster
             values = pc.cast(texts, _TYPES[kind])
             if kind == "int" or pc.all(pc.is_finite(values)).as_py() is not False:
@@ -401,7 +439,8 @@ _ZONE = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
 
 
 def _seconds(texts: pa.Array) -> pa.Array:
-    """ISO date-times → int64 seconds since 1970."""
+    """ISO date-times → int64 seconds since 1970, fractions cut off."""
+    texts = pc.replace_substring_regex(texts, r"\.\d+", "")
     zoned = pc.fill_null(pc.match_substring_regex(texts, r"\d(Z|[+-]\d{2}:\d{2}|[+-]\d{4})$"), False)
     dated = pc.fill_null(pc.match_substring_regex(texts, r"^\d{4}-\d{2}-\d{2}$"), False)
     plain = pc.if_else(dated, pc.binary_join_element_wise(texts, pa.scalar("00:00:00"), " "), texts)

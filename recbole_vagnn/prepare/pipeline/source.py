@@ -42,7 +42,9 @@ class Log:
         vlogger: column that names the item's vlogger, where no table of items does; null or "" = unknown.
         signals: what ``--positive`` and ``--follow-from`` may name → SQL expression over the columns of the log
             (and of the items, where ``joins_items``), a number or a truth value; null counts as 0.
-        joins_items: whether a signal needs columns of the items' table.
+        joins_items: whether a signal needs columns of the items' table. Signals then write ``log.x`` and
+            ``items.x``.
+        time_unit: "s" or "ms" since 1970 (UTC); None = another unit, in which no date can be given.
         keep: further columns → RecBole type, copied into the ``.inter`` file.
     """
 
@@ -53,6 +55,7 @@ class Log:
     vlogger: str | None = None
     signals: Mapping[str, str] = field(default_factory=dict)
     joins_items: bool = False
+    time_unit: str | None = None
     keep: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -102,6 +105,7 @@ class RawData:
         settings: lines for NAME.yaml beyond what the pipeline writes itself.
         remarks: sentences for the report, e.g. where redundant files disagree. Filled at the latest when all
             batches are read.
+        vlogger_field: name of the vlogger's column in the files written.
         has_order: False when neither time nor position orders a user's rows: NAME.yaml then splits at random.
     """
 
@@ -110,6 +114,7 @@ class RawData:
     follows: Follows | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    vlogger_field: str = "vlogger_id"
     has_order: bool = True
 
 
@@ -154,6 +159,7 @@ class Source:
         dataset_name: request's options → default of ``--name``.
         positive: default of ``--positive``.
         follow_from: default of ``--follow-from``.
+        own_files: gives the folder of the files that a source without ``--input`` reads; None if it reads none.
         defaults: common options (fields of Filters) whose default differs for this source.
     """
 
@@ -165,4 +171,5 @@ class Source:
     dataset_name: Callable[[Path | None, Any], str]
     positive: tuple[str, ...] = ("all",)
     follow_from: tuple[str, ...] = ()
+    own_files: Callable[[], Path] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)

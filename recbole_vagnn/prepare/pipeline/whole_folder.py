@@ -1,4 +1,4 @@
-"""Writing atomic files so that a data set appears whole or not at all."""
+"""Writing a folder so that it appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
-
 
 @contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
+def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """Give a temporary folder beside ``target`` that becomes ``target`` when the block ends well.
 
     After an error or Ctrl-C nothing is left behind. If another process has made ``target`` meanwhile, its
     folder stays and ours is removed.
+
+    Args:
+        target: the folder.
+        replace: whether a folder that is there already gives way.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         yield draft
         draft.chmod(0o755)
+        if replace and target.is_dir():
+            _swap(draft, target)
+            return
         try:
             os.rename(draft, target)
         except OSError:
@@ -33,13 +38,14 @@ def whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_atomic(frame: pd.DataFrame, path: Path, types: dict[str, str]) -> None:
-    """Write an atomic file with header ``name:type`` and tab-separated fields.
-
-    Args:
-        frame: has the columns of ``types``.
-        path: the file to write.
-        types: column → RecBole type, in the order of the file.
-    """
-    header = [f"{name}:{kind}" for name, kind in types.items()]
-    frame[list(types)].to_csv(path, sep="\t", index=False, header=header, lineterminator="\n")
+def _swap(draft: Path, target: Path) -> None:
+    """Put ``draft`` in ``target``'s place; should that fail, the old folder comes back."""
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    os.rename(target, old / "data")
+    try:
+        os.rename(draft, target)
+    except OSError:
+        os.rename(old / "data", target)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
