@@ -11,10 +11,9 @@ from typing import Any
 import click
 
 from recbole_vagnn import __version__, registry
+from recbole_vagnn.cli_prepare import INTERRUPTED, PrepareGroup
 from recbole_vagnn.defaults import variants
 from recbole_vagnn.errors import InputError
-
-INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
 
 
 def _mends_shown(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -141,3 +140,8 @@ def models() -> None:
     """List the models that run side by side: ours and RecBole's general recommenders."""
     for name in registry.known_models():
         click.echo(f"{name}{'  (ours)' if name in registry.MODELS else ''}")
+
+
+@main.command(cls=PrepareGroup)
+def prepare() -> None:
+    """Turn somebody's files into a RecBole data set: `prepare SOURCE --help` shows a source's options."""

@@ -157,10 +157,10 @@ class _Job:
         if found.input is None and path is not None:
             raise InputError(f"Source {source} makes its data and reads no --input. Leave it out.")
         if found.input is not None and path is None:
-            raise InputError(f"Source {source} needs --input: {found.input}.")
+            raise InputError(f"Source {source} needs --input, the {found.input}.")
         where = Path(path).expanduser() if path is not None else None
         if where is not None and not where.exists():
-            raise InputError(f"--input {where} does not exist. It must be {found.input}.")
+            raise InputError(f"--input {where} does not exist. Give the {found.input}.")
         if not 0 <= share <= 1:
             raise InputError(f"--max-malformed is {share}; it must be a share between 0 and 1.")
         own = _checked(found.options, options, f"Source {source}")
