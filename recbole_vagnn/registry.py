@@ -27,16 +27,37 @@ if TYPE_CHECKING:
 # model name → "module:class"
 MODELS: dict[str, str] = {
     "VAGNN": "recbole_vagnn.models.vagnn:VAGNN",
+    "SimGCL": "recbole_vagnn.models.simgcl:SimGCL",
+    "XSimGCL": "recbole_vagnn.models.xsimgcl:XSimGCL",
+    "TripartiteLightGCN": "recbole_vagnn.models.tripartite_lightgcn:TripartiteLightGCN",
+    "TripartiteSimGCL": "recbole_vagnn.models.tripartite_simgcl:TripartiteSimGCL",
+    "SimGCLVlogger": "recbole_vagnn.models.simgcl_vlogger:SimGCLVlogger",
+    "VloggerPop": "recbole_vagnn.models.vlogger_pop:VloggerPop",
+    "GTN": "recbole_vagnn.models.gtn:GTN",
 }
 DATASET_CLASS = "recbole_vagnn.data.dataset:VloggerDataset"
 
 # data set name → "module:function(folder)": made from material that is already installed, at first use
 EMBEDDED_DATASETS: dict[str, str] = {
-    "ml-100k-director": "recbole_vagnn.prepare.ml100k:prepare_director",
+    f"ml-100k-{creator}": "recbole_vagnn.prepare.ml100k:prepare_embedded"
+    for creator in ("director", "producer", "writer", "company")
+}
+
+# source of `recbole-vagnn prepare` → "module:object"
+SOURCES: dict[str, str] = {
+    "table": "recbole_vagnn.prepare.table:SOURCE",
+    "vagnn-release": "recbole_vagnn.prepare.vagnn_release:SOURCE",
+    "kuairand": "recbole_vagnn.prepare.kuairand:SOURCE",
+    "kuairec": "recbole_vagnn.prepare.kuairec:SOURCE",
+    "wechat2021": "recbole_vagnn.prepare.wechat2021:SOURCE",
+    "icme2019": "recbole_vagnn.prepare.icme2019:SOURCE",
+    "ml-100k": "recbole_vagnn.prepare.ml100k:SOURCE",
+    "simulate": "recbole_vagnn.prepare.simulate:SOURCE",
 }
 
 
-def _load(reference: str) -> Any:
+def load_reference(reference: str) -> Any:
+    """The object that "module:name" stands for."""
     module, _, name = reference.partition(":")
     return getattr(importlib.import_module(module), name)
 
@@ -74,7 +95,7 @@ def model_class(name: str) -> type:
         InputError: no such model; the message suggests the closest name.
     """
     if name in MODELS:
-        return _load(MODELS[name])  # type: ignore[no-any-return]
+        return load_reference(MODELS[name])  # type: ignore[no-any-return]
     if name in recbole_models():
         return getattr(importlib.import_module(recbole_models()[name]), name)  # type: ignore[no-any-return]
     known = known_models()
@@ -83,13 +104,13 @@ def model_class(name: str) -> type:
 
 def dataset_class() -> type[Dataset]:
     """:class:`~recbole_vagnn.data.dataset.VloggerDataset`, imported when first asked for."""
-    return _load(DATASET_CLASS)  # type: ignore[no-any-return]
+    return load_reference(DATASET_CLASS)  # type: ignore[no-any-return]
 
 
 def prepare_embedded(dataset: str, folder: str) -> None:
     """Make an embedded data set in ``folder`` unless its files are there; other names are left alone."""
     if dataset in EMBEDDED_DATASETS:
-        _load(EMBEDDED_DATASETS[dataset])(folder)
+        load_reference(EMBEDDED_DATASETS[dataset])(folder)
 
 
 def wants_vlogger_dataset(config: Config) -> bool:
@@ -128,7 +149,7 @@ def _wire_models(module: ModuleType) -> None:
     @wraps(original_model)
     def get_model(model_name: str) -> Any:
         if model_name in MODELS:
-            return _load(MODELS[model_name])
+            return load_reference(MODELS[model_name])
         try:
             return original_model(model_name)
         except ModuleNotFoundError as missing:
@@ -166,9 +187,11 @@ def _wire_data(module: ModuleType) -> None:
         samplers = originals["create_samplers"](config, dataset, built_datasets)
         if not isinstance(dataset, dataset_class()):
             return samplers
+        from recbole_vagnn.data.masking import test_sampler
         from recbole_vagnn.data.sampler import training_sampler
 
-        return (training_sampler(config, built_datasets[0], samplers[0]), *samplers[1:])
+        train, valid, test = samplers
+        return training_sampler(config, built_datasets[0], train), valid, test_sampler(built_datasets, test)
 
     @wraps(originals["load_split_dataloaders"])
     def load_split_dataloaders(config: Config) -> Any:

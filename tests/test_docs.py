@@ -1,0 +1,56 @@
+"""Commands in the documentation are accepted as they are written."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from recbole_vagnn.cli import main
+from recbole_vagnn.prepare.pipeline.filters import Filters
+from recbole_vagnn.prepare.pipeline.run import load_source
+from recbole_vagnn.registry import SOURCES
+from tests.runs import REPOSITORY
+
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "dataset" / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def commands(beginning: str) -> list[str]:
+    """Lines of the pages' code blocks that begin so."""
+    found = []
+    for page in PAGES:
+        blocks = page.read_text(encoding="utf-8").split("```")[1::2]
+        found += [line.strip() for block in blocks for line in block.splitlines() if line.startswith(beginning)]
+    return found
+
+
+PREPARE = sorted(set(commands("recbole-vagnn prepare ")) - {"recbole-vagnn prepare SOURCE --input PATH --name NAME"})
+
+
+@pytest.mark.parametrize("line", PREPARE)
+def test_every_prepare_command_of_the_docs_is_accepted(line: str) -> None:
+    _, _, source, *arguments = shlex.split(line, comments=True)
+    group = main.commands["prepare"]
+    assert isinstance(group, click.Group)
+    command = group.get_command(click.Context(group), source)
+    assert command is not None
+    given = command.make_context(source, arguments).params
+    for kind in (load_source(source).options, Filters):
+        kind(**{field.name: given[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def test_every_source_has_a_line_in_the_docs() -> None:
+    assert {line.split()[2] for line in PREPARE} == set(SOURCES)
+
+
+def test_every_file_that_a_page_links_to_exists() -> None:
+    missing = []
+    for page in PAGES:
+        for part in page.read_text(encoding="utf-8").split("](")[1:]:
+            target = part.partition(")")[0].partition("#")[0]
+            if target and "://" not in target and not Path(page.parent, target).exists():
+                missing.append(f"{page.name}: {target}")
+    assert not missing
