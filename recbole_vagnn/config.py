@@ -23,12 +23,10 @@ from recbole.utils import EvaluatorType, ModelType
 from recbole.utils import argument_list as recbole_arguments
 
 from recbole_vagnn import registry
-from recbole_vagnn.defaults import defaults, parse_yaml, property_file, read_yaml
+from recbole_vagnn.defaults import dataset_file, defaults, overlay, parse_yaml, property_file, read_yaml
 from recbole_vagnn.errors import InputError, did_you_mean
+from recbole_vagnn.result import plain
 
-# Dictionaries of which a user may give some keys; the others keep their defaults. RecBole would fall back to
-# its own defaults, e.g. `eval_args: {mode: uni100}` would silently turn leave-one-out into a random split.
-_MERGED = ("eval_args", "train_neg_sample_args")
 _NESTED_KEYS = {
     "eval_args": ("split", "group_by", "order", "mode"),
     "train_neg_sample_args": ("distribution", "sample_num", "alpha", "dynamic", "candidate_num"),
@@ -54,11 +52,18 @@ _UNLISTED = (
     "MODEL_TYPE",
     "loss_type",
 )
+# What a data set's own file cannot set: it is found by these.
+_NOT_OF_A_DATASET = ("model", "dataset", "data_path", "variant")
 _SEED_LIMIT = 2**32
 
 
 class VloggerConfig(Config):
     """RecBole's Config built from a dictionary alone.
+
+    Attributes:
+        own_defaults: values of the layers below ``config_files``: ours and the data set's own file.
+        request: what was asked for, with folders made absolute.
+        as_begun: every option when this object was made, plain values; loading the data resolves some.
 
     Args:
         model: model name, or None to take it from ``options`` or the defaults.
@@ -84,16 +89,17 @@ class VloggerConfig(Config):
         given: dict[str, Any] = {}
         # RecBole writes into nested dictionaries; the caller's stay as they are.
         for part in (*(read_yaml(Path(file)) for file in config_files), copy.deepcopy(dict(options or {}))):
-            given.update({key: _merge(given, key, value) for key, value in part.items()})
+            given = overlay(given, part)
         overall = defaults("", "")
         model = model or given.get("model") or overall["model"]
         dataset = dataset or given.get("dataset") or overall["dataset"]
         registry.model_class(model)  # refuses unknown names before anything else
         own = defaults(model, dataset, given.get("variant"))
         self._check(model, dataset, own, given)
+        own = overlay(own, dataset_options(model, dataset, given.get("data_path") or own["data_path"], own))
         self.own_defaults = own
-        merged = {key: _merge(own, key, value) for key, value in given.items()}
-        merged |= {"model": model, "dataset": dataset}
+        complete = overlay(own, given)
+        merged = {key: complete[key] for key in given} | {"model": model, "dataset": dataset}
         self.request = copy.deepcopy(given)
         try:
             super().__init__(model=model, dataset=dataset, config_dict=merged)
@@ -101,6 +107,7 @@ class VloggerConfig(Config):
             raise
         except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
             raise InputError(f"RecBole refuses these options: {error}") from error
+        self.as_begun = plain(self.final_config_dict)
 
     @staticmethod
     def _check(model: str, dataset: str, own: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -217,6 +224,56 @@ def parse_option(key: str, text: str) -> Any:
         return text
 
 
+def dataset_options(
+    model: str, dataset: str, data_path: str | Path, lower: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Options of ``<data_path>/NAME/NAME.yaml`` that concern a model; empty without the file.
+
+    The file serves every model: hyper-parameters of others are passed over.
+
+    Args:
+        model, dataset: names.
+        data_path: folder of the data sets.
+        lower: values of the layers below, which say the types.
+
+    Raises:
+        InputError: a key that no model knows or that a data set cannot set, or a value of the wrong type.
+    """
+    path = dataset_file(data_path, dataset)
+    if dataset == "ml-100k" or not path.is_file():  # RecBole reads its own copy of ml-100k wherever data_path is
+        return {}
+    lower = {**_recbole_defaults(model, dataset), **(lower or {})}
+    known = known_keys(model, dataset) | lower.keys()
+    options: dict[str, Any] = {}
+    for key, value in read_yaml(path).items():
+        if key in _NOT_OF_A_DATASET:
+            raise InputError(f"{path}: `{key}` cannot be set in a data set's file. Give it on the command line.")
+        if key in known:
+            _check_option(path, key, value, lower.get(key))
+            options[key] = value
+        elif key not in _keys_of_every_model():
+            everything = known | _keys_of_every_model()
+            raise InputError(f"{path}: unknown option {key!r}.{did_you_mean(str(key), everything)}")
+    return options
+
+
+def _check_option(path: Path, key: str, value: Any, default: Any) -> None:
+    try:
+        _check_type(key, value, default)
+        _check_nested(key, value)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+@cache
+def _keys_of_every_model() -> frozenset[str]:
+    """Options of any model that can be run, ours or RecBole's."""
+    folder = registry.recbole_folder() / "properties" / "model"
+    files = [folder / f"{name}.yaml" for name in registry.recbole_models()]
+    files += [path for name in registry.known_models() if (path := property_file("model", name))]
+    return frozenset(key for path in files for key in read_yaml(path))
+
+
 @cache
 def _recbole_defaults(model: str, dataset: str) -> dict[str, Any]:
     """RecBole's own defaults of a model, read from its property files."""
@@ -302,10 +359,3 @@ def _check_split(split: Any) -> None:
         raise InputError(f"`eval_args.split` is {split!r}; give one of {', '.join(_SPLIT_KEYS)}, e.g. {{LS: …}}.")
     if "LS" in split and split["LS"] not in _LEAVE_ONE_OUT:
         raise InputError(f"`eval_args.split.LS` is {split['LS']!r}; choose one of: {', '.join(_LEAVE_ONE_OUT)}.")
-
-
-def _merge(own: Mapping[str, Any], key: str, value: Any) -> Any:
-    base = own.get(key)
-    if key in _MERGED and isinstance(value, dict) and isinstance(base, dict):
-        return {**base, **value}
-    return value

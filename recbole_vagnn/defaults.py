@@ -1,11 +1,13 @@
 """Where the option files are, and how they are read.
 
-``properties/`` lies at the top of the repository and, in a wheel, inside the package.
+``properties/`` lies at the top of the repository and, in a wheel, inside the package. A prepared data set may carry
+an option file of its own beside its data.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,10 @@ import yaml
 from recbole_vagnn.errors import InputError
 
 _HERE = Path(__file__).resolve().parent
+
+# Dictionaries of which a user may give some keys; the others keep their defaults. RecBole would fall back to
+# its own defaults, e.g. `eval_args: {mode: uni100}` would silently turn leave-one-out into a random split.
+MERGED = ("eval_args", "train_neg_sample_args")
 
 
 class _Loader(yaml.SafeLoader):
@@ -76,6 +82,21 @@ def property_file(kind: str, name: str) -> Path | None:
     """Our file ``properties/<kind>/<name>.yaml``, or None where we ship none."""
     path = properties_dir() / kind / f"{name}.yaml"
     return path if path.is_file() else None
+
+
+def dataset_file(data_path: str | Path, dataset: str) -> Path:
+    """The option file in a data set's folder, which need not exist: ``<data_path>/NAME/NAME.yaml``."""
+    return Path(data_path).expanduser() / dataset / f"{dataset}.yaml"
+
+
+def overlay(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``more`` on top; of the dictionaries in ``MERGED``, entries that ``more`` leaves out stay."""
+    result = dict(base)
+    for key, value in more.items():
+        if key in MERGED and isinstance(value, dict) and isinstance(base.get(key), dict):
+            value = {**base[key], **value}
+        result[key] = value
+    return result
 
 
 def defaults(model: str, dataset: str, variant: str | None = None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from recbole_vagnn.defaults import defaults, property_file, read_yaml
+from recbole_vagnn.defaults import defaults, overlay, property_file, read_yaml
 from recbole_vagnn.errors import InputError, did_you_mean
 from recbole_vagnn.import_hooks import on_import, rebind
 
@@ -187,11 +187,11 @@ def _wire_data(module: ModuleType) -> None:
         samplers = originals["create_samplers"](config, dataset, built_datasets)
         if not isinstance(dataset, dataset_class()):
             return samplers
-        from recbole_vagnn.data.masking import test_sampler
+        from recbole_vagnn.data.masking import sampler_for_test
         from recbole_vagnn.data.sampler import training_sampler
 
         train, valid, test = samplers
-        return training_sampler(config, built_datasets[0], train), valid, test_sampler(built_datasets, test)
+        return training_sampler(config, built_datasets[0], train), valid, sampler_for_test(built_datasets, test)
 
     @wraps(originals["load_split_dataloaders"])
     def load_split_dataloaders(config: Config) -> Any:
@@ -202,6 +202,17 @@ def _wire_data(module: ModuleType) -> None:
     rebind(module, "create_dataset", create_dataset_or_original)
     rebind(module, "create_samplers", create_samplers)
     rebind(module, "load_split_dataloaders", load_split_dataloaders)
+
+
+def _read_dataset_file(config: Config, model: str, dataset: str) -> None:
+    """Add the option file of the data set's folder to the defaults of RecBole's Config; ours reads it by itself."""
+    from recbole_vagnn.config import VloggerConfig, dataset_options  # needs RecBole's Config
+
+    if isinstance(config, VloggerConfig):
+        return
+    lower = config.internal_config_dict
+    data_path = config.external_config_dict.get("data_path") or lower["data_path"]
+    config.internal_config_dict = overlay(lower, dataset_options(model, dataset, str(data_path), lower))
 
 
 def _wire_config(module: ModuleType) -> None:
@@ -217,6 +228,7 @@ def _wire_config(module: ModuleType) -> None:
         else:
             own = property_file("dataset", dataset)
             self.internal_config_dict.update(read_yaml(own) if own else {})
+        _read_dataset_file(self, model, dataset)
 
     config_class._load_internal_config_dict = load_internal_config_dict
 

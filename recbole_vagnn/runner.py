@@ -21,6 +21,7 @@ from recbole_vagnn import registry
 from recbole_vagnn.allocator import keep_freed_memory
 from recbole_vagnn.config import VloggerConfig
 from recbole_vagnn.data.fingerprint import fingerprint
+from recbole_vagnn.defaults import dataset_file
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.progress import Reporter
 from recbole_vagnn.result import Result, installed_versions, peak_memory_mb, plain
@@ -28,6 +29,7 @@ from recbole_vagnn.trainer import ResumableMixin, read_last_state, resumable, re
 
 # What may be changed when a run is resumed: anything else would make it another run.
 RESUME_KEYS = ("epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "torch_threads")
+_OF_THE_MACHINE = ("device",)
 
 
 _NO_USERS: NDArray[np.str_] = np.zeros(0, dtype=str)
@@ -100,6 +102,8 @@ def run(
         model, dataset, options = _resumed_request(state, model, dataset, options, config_files)
         config_files = ()
     config = VloggerConfig(model, dataset, options, config_files)
+    if state is not None:
+        _check_same_defaults(state, config)
     reporter = Reporter(config, quiet)
     _set_up_process(config)
     loaders = _load(config)
@@ -182,6 +186,7 @@ def _build_trainer(config: VloggerConfig, network: Any, loaders: _Loaders) -> Re
         "model": config["model"],
         "dataset": config["dataset"],
         "options": plain(config.request),
+        "config": config.as_begun,
         "fingerprint": fingerprint(*loaders.datasets),
     }
     return trainer
@@ -211,6 +216,22 @@ def _resumed_request(
                 f"{', '.join(RESUME_KEYS)}. Start a new run instead."
             )
     return extra["model"], extra["dataset"], together
+
+
+def _check_same_defaults(state: dict[str, Any], config: VloggerConfig) -> None:
+    """Refuse to go on when an option file has changed, ours or the data set's: what nobody gave comes from there."""
+    before, now = state["extra"].get("config", config.as_begun), config.as_begun
+    changed = [
+        f"`{key}` was {before.get(key)!r} and is {now.get(key)!r} now"
+        for key in sorted(before.keys() | now.keys())
+        if key not in (*RESUME_KEYS, *_OF_THE_MACHINE) and before.get(key) != now.get(key)
+    ]
+    if changed:
+        path = dataset_file(config.request["data_path"], config["dataset"])
+        raise InputError(
+            f"Defaults have changed since the run was started: {'; '.join(changed)}. Put the option files back ({path} "
+            f"or those of recbole-vagnn), or start a new run."
+        )
 
 
 def _check_has_best(state: dict[str, Any], checkpoint: Path) -> None:

@@ -1,6 +1,8 @@
 """Fingerprint of a split: equal fingerprints mean that two models saw the same data.
 
-Hashes depend on original ids and on nothing else: not on seeds of the model, order of rows, or machine.
+Hashes depend on original ids and on nothing else: not on seeds of the model, order of rows, or machine. How the test
+items are ranked (``eval_args.mode``, ``mask_valid_at_test``, ``topk``) is no property of the data and not in them: it
+is in the configuration of the result.
 """
 
 from __future__ import annotations
