@@ -63,13 +63,15 @@ class _ActingLoader(Loader):
 class _ActingFinder(MetaPathFinder):
     """Finds the registered modules through the other finders and wraps their loaders."""
 
+    of_recbole_vagnn = True  # another copy of this class is known by it: two that ask each other never end
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname not in _actions:
             return None
         for finder in sys.meta_path:
-            if finder is self or not hasattr(finder, "find_spec"):
+            if _is_ours(finder) or not hasattr(finder, "find_spec"):
                 continue
             spec = finder.find_spec(fullname, path, target)
             if spec is not None and spec.loader is not None:
@@ -78,8 +80,12 @@ class _ActingFinder(MetaPathFinder):
         return None
 
 
+def _is_ours(finder: object) -> bool:
+    return hasattr(finder, "of_recbole_vagnn")
+
+
 def install() -> None:
-    """Put the finder in front of Python's own; calling it again changes nothing."""
-    if not any(isinstance(finder, _ActingFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _ActingFinder())
+    """Put the finder in front of Python's own, in place of one that an earlier import of this package left."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_ours(finder)]
+    sys.meta_path.insert(0, _ActingFinder())
     importlib.invalidate_caches()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from types import ModuleType
 
@@ -35,3 +36,16 @@ def test_an_action_on_a_loaded_module_runs_at_once(monkeypatch: pytest.MonkeyPat
     acted: list[ModuleType] = []
     on_import("loaded_module", acted.append)
     assert acted == [module]
+
+
+def test_a_package_imported_twice_leaves_one_finder_that_works() -> None:
+    code = (
+        "import sys, recbole_vagnn\n"
+        "for name in [n for n in sys.modules if n.partition('.')[0] == 'recbole_vagnn']: del sys.modules[name]\n"
+        "import recbole_vagnn\n"
+        "assert sum(type(f).__name__ == '_ActingFinder' for f in sys.meta_path) == 1\n"
+        "from recbole.utils import get_model\n"
+        "print(get_model('VAGNN').__name__)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "VAGNN", done.stderr[-500:]
