@@ -1,0 +1,137 @@
+"""SimGCL: graph contrastive learning by noise on the embeddings instead of on the graph.
+
+Yu, Yin, Xia, Chen, Cui, Nguyen, "Are Graph Augmentations Necessary? Simple Graph Contrastive Learning for
+Recommendation", SIGIR 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from recbole_vagnn.data.sampler import own_generator
+from recbole_vagnn.models.graph_recommender import GraphOptions, GraphRecommender
+from recbole_vagnn.nn.losses import info_nce
+from recbole_vagnn.nn.noise import SignNoise
+from recbole_vagnn.nn.passes import Pass, Weights, layer_mean, run_passes
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+
+    from recbole_vagnn.data.dataset import VloggerDataset
+
+NOISE_STREAM = 4  # beside the streams in data/sampler.py
+
+
+@dataclass(frozen=True)
+class SimGCLOptions(GraphOptions):
+    """Options of SimGCL; ``properties/model/SimGCL.yaml`` explains each.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    n_layers: int = 2
+    eps: float = 0.1
+    ssl_weight: float = 0.5
+    ssl_tau: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_number("n_layers", 1, whole=True)  # layer 0 is no part of the output
+        self.require_number("eps", 0)
+        self.require_number("ssl_weight", 0)
+        self.require_number("ssl_tau", 0, above=True)
+
+
+class SimGCL(GraphRecommender):
+    r"""SimGCL (Yu et al., SIGIR 2022).
+
+    :math:`E^{(k+1)} = \hat A E^{(k)}`, and in a perturbed pass each layer moves by noise of length ε,
+    :math:`+\,\varepsilon\,\mathrm{sign}(E^{(k+1)}) \odot \mathrm{normalize}(r)`, r uniform in [0, 1). Output:
+    the mean of layers 1…K, layer 0 left out. With (z', z'') the outputs of two perturbed passes over the unique
+    users and positive items of the batch,
+
+    .. math:: L = \mathrm{BPR}(u \cdot v^+ - u \cdot v^-) + \lambda\,(\mathrm{InfoNCE}(z'_u, z''_u)
+              + \mathrm{InfoNCE}(z'_v, z''_v)) + \mu\,\tfrac12\|\Theta\|^2 / B
+
+    where BPR is on a clean pass, InfoNCE is the mean over nodes with cosine similarity, and Θ are the layer-0
+    embeddings that the batch names.
+
+    Args:
+        config: RecBole's Config; options are those of :class:`SimGCLOptions`.
+        dataset: the training split; nothing else enters the graph.
+
+    Raises:
+        InputError: an option is out of range.
+    """
+
+    loss_names = ("bpr", "contrast", "l2")
+    options_class: ClassVar[type[GraphOptions]] = SimGCLOptions
+    options: SimGCLOptions
+
+    def __init__(self, config: Config, dataset: VloggerDataset) -> None:
+        super().__init__(config, dataset)
+        self._noise = SignNoise(own_generator(config["seed"], NOISE_STREAM), self.options.eps)
+
+    def layer_weights(self) -> Weights:
+        """Weights of layers 0 … K in the vectors that are ranked by: 0, 1/K, …, 1/K."""
+        return layer_mean(self.options.n_layers, first=1)
+
+    def loss_weights(self) -> tuple[float, ...]:
+        """1, λ and the weight of the regulariser."""
+        return (1.0, self.options.ssl_weight, self.options.reg_weight)
+
+    def loss_terms(self, users: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, ...]:
+        """The unweighted terms of the loss.
+
+        Args:
+            users, positives, negatives: (B,) int64 ids.
+
+        Returns:
+            three scalars: BPR, InfoNCE summed over node types (0 where λ is 0), ½‖Θ_batch‖²/B.
+        """
+        taps = (self.layer_weights(),)
+        triples = torch.cat([users, self.item_nodes(positives), self.item_nodes(negatives)])
+        passes = [Pass(triples, taps)]
+        types: list[Tensor] = []
+        if self.options.ssl_weight:
+            types = self.contrast_nodes(users, positives)
+            nodes = torch.cat(types)
+            passes += [Pass(nodes, taps, self._noise), Pass(nodes, taps, self._noise)]
+        clean, *views = run_passes(self.adjacency(), self.layer_zero(), passes)
+        contrast = self._contrast(views, [len(nodes) for nodes in types]) if views else clean.new_zeros(())
+        return self._bpr(*clean.chunk(3)), contrast, self.regulariser(users, positives, negatives)
+
+    def contrast_nodes(self, users: Tensor, positives: Tensor) -> list[Tensor]:
+        """Node numbers contrasted for a batch, each once, one tensor for each node type.
+
+        Args:
+            users, positives: (B,) int64 ids.
+
+        Returns:
+            users, items and, where vloggers are nodes, the known vloggers of the items.
+        """
+        nodes = [users, self.item_nodes(positives)]
+        if self.vlogger_nodes:
+            owners = self.vlogger_of[positives]
+            nodes.append(self.vlogger_nodes_of(owners[owners > 0]))
+        return [torch.unique(ids) for ids in nodes]
+
+    def _contrast(self, views: Sequence[Tensor], sizes: list[int]) -> Tensor:
+        """Sum over node types of InfoNCE; the rows of both views are the types of the given sizes in turn."""
+        parts = zip(*(view.split(sizes) for view in views), strict=True)
+        terms = [info_nce(one, two, self.options.ssl_tau) for one, two in parts]
+        return torch.stack(terms).sum()
+
+    def random_state(self) -> dict[str, Any]:
+        """State of the generator of the noise, for an exact resume (see trainer.py)."""
+        return dict(self._noise.rng.bit_generator.state)
+
+    def load_random_state(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`random_state` returned."""
+        self._noise.rng.bit_generator.state = state
