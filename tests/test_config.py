@@ -107,11 +107,19 @@ def test_known_keys_hold_recboles_general_options_but_not_config_file() -> None:
 
 
 def test_recboles_own_defaults_stay_where_ours_say_nothing() -> None:
-    made = VloggerConfig("SGL", "toy")
-    assert made["ssl_tau"] == 0.5
+    made = VloggerConfig("DGCF", "toy")
+    assert made["n_factors"] == 4
     assert made["USER_ID_FIELD"] == "user_id"
     assert made["learner"] == "adam"
     assert made["epochs"] == 300
+
+
+def test_our_files_for_recboles_models_set_its_deviations_right_and_give_way_to_the_user() -> None:
+    made = VloggerConfig("LightGCN", "toy")
+    assert [made[key] for key in ("n_layers", "reg_weight", "require_pow")] == [3, 1e-4, True]
+    assert VloggerConfig("LightGCN", "toy", {"require_pow": False, "n_layers": 2})["n_layers"] == 2
+    assert VloggerConfig("EASE", "toy")["train_neg_sample_args"]["distribution"] == "none"
+    assert VloggerConfig("SimpleX", "toy")["train_neg_sample_args"]["sample_num"] == 10
 
 
 # --- types and values ---------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Experiments: benchmark, tuning, studies and the statistics of their reports."""
