@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from recbole_vagnn import __version__, registry
+from recbole_vagnn.cli_benchmark import benchmark
 from recbole_vagnn.cli_prepare import INTERRUPTED, PrepareGroup
 from recbole_vagnn.defaults import variants
 from recbole_vagnn.errors import InputError
@@ -145,3 +146,6 @@ def models() -> None:
 @main.command(cls=PrepareGroup)
 def prepare() -> None:
     """Turn somebody's files into a RecBole data set: `prepare SOURCE --help` shows a source's options."""
+
+
+main.add_command(benchmark)

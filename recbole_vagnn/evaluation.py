@@ -17,16 +17,19 @@ class RecordingEvaluator(Evaluator):
     Attributes:
         per_user: ``"recall@10"`` → (n_users,) float64, in the order of the evaluation loader's users; top-k metrics
             only.
+        top_items: (n_users, K) int64 recommended items, best first, where one of the metrics needs them; else None.
     """
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.per_user: dict[str, NDArray[np.float64]] = {}
+        self.top_items: NDArray[np.int64] | None = None
 
     def evaluate(self, dataobject: Any) -> OrderedDict[str, float]:
         """RecBole's result; see the attribute for what is kept."""
         result = super().evaluate(dataobject)
         self.per_user = {}
+        self.top_items = dataobject.get("rec.items").numpy() if "rec.items" in dataobject else None
         for name, metric in self.metric_class.items():
             if isinstance(metric, TopkMetric) and "rec.topk" in metric.metric_need:
                 hits, n_positives = metric.used_info(dataobject)

@@ -117,6 +117,6 @@ def results_table(result: Result) -> Table:
     for column in ("validation", "test"):
         table.add_column(column, justify="right")
     for metric, value in result.test.items():
-        valid = f"{result.valid[metric]:.4f}" if result.valid else "–"
+        valid = f"{result.valid[metric]:.4f}" if metric in (result.valid or {}) else "–"
         table.add_row(metric, valid, f"{value:.4f}")
     return table

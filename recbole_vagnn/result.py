@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_NOT_IN_JSON = ("per_user", "users", "activity")
 _PACKAGES = ("recbole", "torch", "numpy", "scipy", "pandas")
 
 
@@ -40,6 +41,7 @@ class Result:
         history: one entry per epoch (losses, validation metrics, seconds).
         per_user: test metric → (n,) float64, in the order of ``users``; not part of the JSON.
         users: (n,) original ids of the test users; not part of the JSON.
+        activity: (n,) int64 training interactions of the test users; not part of the JSON.
     """
 
     model: str
@@ -61,10 +63,11 @@ class Result:
     history: list[dict[str, Any]]
     per_user: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False)
     users: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, dtype=str), repr=False)
+    activity: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
 
     def to_json(self) -> str:
         """All but the per-user metrics, as JSON text."""
-        content = {name: value for name, value in self.__dict__.items() if name not in ("per_user", "users")}
+        content = {name: value for name, value in self.__dict__.items() if name not in _NOT_IN_JSON}
         return json.dumps(content, indent=2, ensure_ascii=False)
 
     def write(self, path: str | Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,9 +23,10 @@ from recbole_vagnn.config import VloggerConfig
 from recbole_vagnn.data.fingerprint import fingerprint
 from recbole_vagnn.defaults import dataset_file
 from recbole_vagnn.errors import InputError
+from recbole_vagnn.exposure import vlogger_exposure
 from recbole_vagnn.progress import Reporter
 from recbole_vagnn.result import Result, installed_versions, peak_memory_mb, plain
-from recbole_vagnn.trainer import ResumableMixin, read_last_state, resumable, resume_files
+from recbole_vagnn.trainer import EpochRecord, ResumableMixin, read_last_state, resumable, resume_files
 
 # What may be changed when a run is resumed: anything else would make it another run.
 RESUME_KEYS = ("epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "torch_threads")
@@ -33,6 +34,7 @@ _OF_THE_MACHINE = ("device",)
 
 
 _NO_USERS: NDArray[np.str_] = np.zeros(0, dtype=str)
+_NO_ACTIVITY: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -69,6 +71,7 @@ def run(
     resume: str | Path | None = None,
     result_file: str | Path | None = None,
     quiet: bool = False,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> Result:
     """Train a model, keep the epoch that is best on validation data, and evaluate it once on test data.
 
@@ -81,6 +84,7 @@ def run(
             which only those in ``RESUME_KEYS`` may be given anew.
         result_file: where to write the result as JSON.
         quiet: print nothing.
+        on_epoch: called after every epoch, its evaluation included.
 
     Returns:
         the :class:`~recbole_vagnn.result.Result`.
@@ -116,7 +120,7 @@ def run(
         trainer.restore(state, str(checkpoint))
     reporter.loaded(*loaders.datasets)
     with _resumable_interrupts(trainer):
-        _train(trainer, loaders, reporter)
+        _train(trainer, loaders, reporter, on_epoch)
         result = _evaluate(config, trainer, loaders, started, load_seconds)
     if result_file is not None:
         result.write(result_file)
@@ -248,8 +252,15 @@ def _check_same_data(state: dict[str, Any], trainer: ResumableMixin) -> None:
         )
 
 
-def _train(trainer: ResumableMixin, loaders: _Loaders, reporter: Reporter) -> None:
-    trainer.on_batch, trainer.on_epoch = reporter.batch, reporter.epoch
+def _train(
+    trainer: ResumableMixin, loaders: _Loaders, reporter: Reporter, on_epoch: Callable[[EpochRecord], None] | None
+) -> None:
+    def told(record: EpochRecord) -> None:
+        reporter.epoch(record)
+        if on_epoch is not None:
+            on_epoch(record)
+
+    trainer.on_batch, trainer.on_epoch = reporter.batch, told
     with reporter.training(trainer.epochs, trainer.history):
         trainer.fit(loaders.train, loaders.valid)
 
@@ -275,6 +286,9 @@ def _evaluate(
     on_gpu = config["device"].type == "cuda"
     users = getattr(loaders.test, "uid_list", None)
     train_set = loaders.datasets[0]
+    if trainer.evaluator.top_items is not None:
+        owners, n_vloggers = train_set.vlogger_of_item, train_set.vlogger_num - 1
+        test.update(vlogger_exposure(trainer.evaluator.top_items, owners, n_vloggers, config["topk"]))
     return Result(
         model=config["model"],
         dataset=config["dataset"],
@@ -302,7 +316,14 @@ def _evaluate(
         history=[asdict(record) for record in history],
         per_user=dict(trainer.evaluator.per_user),
         users=train_set.id2token(train_set.uid_field, np.asarray(users)) if users is not None else _NO_USERS,
+        activity=_activity(train_set)[np.asarray(users)] if users is not None else _NO_ACTIVITY,
     )
+
+
+def _activity(train_set: Any) -> NDArray[np.int64]:
+    """(n_users,) interactions of each user in the training split."""
+    users = np.asarray(train_set.inter_feat[train_set.uid_field])
+    return np.bincount(users, minlength=train_set.user_num).astype(np.int64)
 
 
 def _best_epoch(trainer: ResumableMixin) -> int:

@@ -1,0 +1,123 @@
+"""``recbole-vagnn benchmark``: every contestant on every data set, under one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from recbole_vagnn import registry
+from recbole_vagnn.errors import InputError
+from recbole_vagnn.experiments.events import Board, Failure, Listener
+from recbole_vagnn.experiments.plan import Job, Plan
+from recbole_vagnn.experiments.records import Records, RunRecord
+from recbole_vagnn.experiments.report import write_reports
+
+Scheduler = Callable[[Iterable[Job], str, Listener], None]
+
+
+@dataclass
+class Outcome:
+    """What a benchmark left.
+
+    Attributes:
+        records: all runs in the folder.
+        failures: jobs that failed for good.
+        files: reports written.
+    """
+
+    records: Records
+    failures: list[Failure] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+
+
+class _Keeper(Board):
+    """Adds finished runs to the records at once, and remembers failures."""
+
+    records: Records
+    failures: list[Failure]
+
+    def finished(self, job: Job, record: RunRecord) -> None:
+        self.records.add(record)
+        super().finished(job, record)
+
+    def failed(self, failure: Failure) -> None:
+        self.failures.append(failure)
+        super().failed(failure)
+
+
+def benchmark(
+    plan: Plan,
+    folder: str | Path,
+    schedule: Scheduler,
+    *,
+    data_path: str | Path = "dataset",
+    resume: bool = False,
+    command: str = "",
+    console: Console | None = None,
+) -> Outcome:
+    """Run what is missing of a plan and write tables, tests, figures and report.
+
+    Args:
+        plan: what is compared.
+        folder: DIR; a finished run is never lost, whatever happens afterwards.
+        schedule: runs jobs and tells a listener.
+        data_path: folder of the data sets.
+        resume: go on with the runs that are in the folder; without it they are an error.
+        command: the command line, for the reports.
+        console: where to print.
+
+    Returns:
+        records, failures and files.
+
+    Raises:
+        InputError: the plan or the data are wrong, the folder holds runs (without ``resume``), or runs of another
+            split, protocol or version.
+        KeyboardInterrupt: after the reports of what is finished are written.
+    """
+    data_path, console = Path(data_path).expanduser().resolve(), console or Console()
+    for dataset in plan.datasets:
+        registry.prepare_embedded(dataset, str(data_path / dataset))
+    plan.check(data_path)
+    records = Records(folder)
+    jobs = list(plan.jobs())
+    waiting = _waiting(jobs, records, resume)
+    console.print(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before.", highlight=False)
+    metric = f"valid_{plan.options.get('valid_metric', 'Recall@10').lower()}"
+    keeper = _Keeper(len(waiting), console, metric)
+    keeper.records, keeper.failures = records, []
+    try:
+        with keeper:
+            schedule(waiting, str(data_path), keeper)
+    finally:
+        files = _reports(plan, records, keeper.failures, command)
+    return Outcome(records, keeper.failures, files)
+
+
+def _waiting(jobs: list[Job], records: Records, resume: bool) -> list[Job]:
+    finished = records.keys()
+    if finished and not resume:
+        raise InputError(
+            f"{records.folder} holds {len(finished)} finished run(s). Go on with --resume, or choose another --out."
+        )
+    settings = set(records.runs.get("settings", pd.Series(dtype=str)).unique())
+    if different := settings - {jobs[0].settings}:
+        raise InputError(
+            f"{records.folder} holds runs with {', '.join(different)} settings, this plan has {jobs[0].settings}: they "
+            f"are never mixed in one table. Choose another --out."
+        )
+    return [job for job in jobs if job.key not in finished]
+
+
+def _reports(plan: Plan, records: Records, failures: list[Failure], command: str) -> list[Path]:
+    """The reports of what is finished; nothing without a run."""
+    if records.runs.empty:
+        return []
+    table = pd.DataFrame(
+        [(*failure.job.key, failure.reason, failure.attempts) for failure in failures],
+        columns=["dataset", "model", "seed", "reason", "attempts"],
+    )
+    return write_reports(records.folder, ours=plan.ours, order=plan.labels, command=command, failures=table)

@@ -1,0 +1,81 @@
+"""One job, in the process that calls it: a run, and what an experiment keeps of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from recbole_vagnn.experiments.plan import Job, protocol_hash
+from recbole_vagnn.experiments.records import RunRecord
+from recbole_vagnn.result import Result
+
+_SECONDS = {"train_seconds": "train", "epoch_seconds": "epoch", "valid_seconds": "valid", "test_seconds": "test",
+            "total_seconds": "total"}  # fmt: skip
+
+
+def execute(job: Job, data_path: str | Path, threads: int, on_epoch: Callable[[Any], None] | None = None) -> RunRecord:
+    """Run a job in a temporary folder, which takes RecBole's logs and checkpoints with it.
+
+    Args:
+        job: the run.
+        data_path: folder of the data sets, absolute.
+        threads: of torch; results depend on it in rounding.
+        on_epoch: called with each epoch's record.
+
+    Raises:
+        InputError: an option or the data are wrong.
+    """
+    from recbole_vagnn.runner import run
+
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="recbole-vagnn-") as scratch:
+        os.chdir(scratch)
+        try:
+            given = {"data_path": str(data_path), "checkpoint_dir": scratch, "show_progress": False}
+            options = {**job.options, **given, "torch_threads": threads}
+            result = run(job.contestant.model, job.dataset, options, quiet=True, on_epoch=on_epoch)
+        finally:
+            os.chdir(here)
+    return to_record(job, result, threads)
+
+
+def to_record(job: Job, result: Result, threads: int) -> RunRecord:
+    """What an experiment keeps of a run."""
+    metric = result.config["valid_metric"].lower()
+    row: dict[str, object] = {
+        "dataset": job.dataset,
+        "model": job.contestant.label,
+        "seed": job.seed,
+        "settings": job.settings,
+        "fingerprint": "-".join(value[:12] for value in result.fingerprint.values()),
+        "protocol": protocol_hash(result.config),
+        "version": result.versions["recbole_vagnn"],
+        **result.sizes,
+        "best_epoch": result.best_epoch,
+        "epochs": result.epochs,
+        **{f"valid_{name}": value for name, value in (result.valid or {}).items()},
+        **{f"test_{name}": value for name, value in result.test.items()},
+        **{column: result.seconds[name] for column, name in _SECONDS.items()},
+        "peak_memory_mb": result.peak_memory_mb,
+        "peak_gpu_memory_mb": result.peak_gpu_memory_mb,
+        "parameters": result.parameters,
+        "threads": threads,
+    }
+    per_user = pd.DataFrame({"user": result.users, "history": result.activity, **result.per_user})
+    curve = pd.DataFrame([_curve_row(record, metric) for record in result.history])
+    return RunRecord(row, per_user, curve)
+
+
+def _curve_row(record: dict[str, Any], metric: str) -> dict[str, Any]:
+    losses = record["losses"]
+    return {
+        "epoch": record["epoch"],
+        "loss": sum(losses.values()) if isinstance(losses, dict) else losses,
+        "valid": (record["valid"] or {}).get(metric),
+        "train_seconds": record["train_seconds"],
+    }
