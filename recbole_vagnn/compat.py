@@ -168,6 +168,28 @@ def _trusting_torch_load() -> Iterator[None]:
             os.environ[name] = before
 
 
+def _count_every_interaction(module: ModuleType) -> None:
+    """Make RecBole's Pop count: it adds 1 to an item once a batch, however often it occurs, and counts negatives."""
+    model = module.Pop
+    original_init: Callable[..., None] = model.__init__
+
+    @wraps(original_init)
+    def init(self: Any, config: Any, dataset: Any) -> None:
+        original_init(self, config, dataset)
+        self.label_field = config["LABEL_FIELD"]
+
+    @wraps(model.calculate_loss)
+    def calculate_loss(self: Any, interaction: Any) -> Any:
+        items = interaction[self.ITEM_ID]
+        if self.label_field in interaction:
+            items = items[interaction[self.label_field] > 0]
+        self.item_cnt.index_add_(0, items, self.item_cnt.new_ones(len(items), 1))
+        self.max_cnt = self.item_cnt.max(dim=0)[0]
+        return module.torch.nn.Parameter(module.torch.zeros(1)).to(self.device)
+
+    model.__init__, model.calculate_loss = init, calculate_loss
+
+
 def _trust_quick_start(module: ModuleType) -> None:
     original: Callable[..., Any] = module.load_data_and_model
 
@@ -187,6 +209,7 @@ def install() -> None:
         on_import(name, _restore_dok_update)
     for name in _LOAD_CHECKPOINTS:
         on_import(name, _trust_own_checkpoints)
+    on_import("recbole.model.general_recommender.pop", _count_every_interaction)
     on_import("recbole.trainer.trainer", _use_current_grad_scaler)
     on_import("recbole.config.configurator", _drop_numpy_patching)
     on_import("recbole.evaluator.collector", _collect_plain_values)

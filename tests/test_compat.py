@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_vagnn import compat
-from tests.helpers import load_splits
+from recbole_vagnn import compat, registry
+from tests.helpers import load_loaders, load_splits
 from tests.runs import options_for, subprocess_environment, write_toy
 
 
@@ -148,3 +148,17 @@ def test_recbole_graph_models_build_the_right_adjacency(tmp_path: Path, model: s
     found = network.norm_adj_matrix.to_dense().numpy()
     assert adjacency.sum() == 2 * len(train)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("negatives", [None, {"distribution": "uniform", "sample_num": 2}])
+def test_recboles_pop_counts_every_training_interaction_and_no_negative(
+    tmp_path: Path, negatives: dict[str, object] | None
+) -> None:
+    options = {"train_batch_size": 64, "train_neg_sample_args": negatives}
+    config, (train, _, _) = load_loaders(write_toy(tmp_path), options, model="Pop")
+    model = registry.model_class("Pop")(config, train._dataset)
+    for batch in train:
+        model.calculate_loss(batch)
+    expected = np.bincount(train._dataset.inter_feat["item_id"].numpy(), minlength=model.n_items)
+    assert expected.max() > 1
+    np.testing.assert_array_equal(model.item_cnt.numpy().ravel(), expected)

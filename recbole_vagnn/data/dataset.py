@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import psutil
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
-from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
-from recbole.utils import FeatureSource, FeatureType
+from recbole.utils import FeatureType
 
-from recbole_vagnn.data.atomic import (
-    read_atomic,
-    read_header,
-    require_columns,
-    require_type,
-    require_unique,
-    require_values,
-    split_sequences,
-)
 from recbole_vagnn.data.follow import FollowPairs, read_follow
-from recbole_vagnn.data.options import DataOptions
-from recbole_vagnn.data.order import TieReport, first_time_per_user, held_out_ties
+from recbole_vagnn.data.order import TieReport, first_time_per_user, held_out_ties, repeated_pairs, stable_argsort
+from recbole_vagnn.data.reading import AtomicDataset, is_among, token_codes
 from recbole_vagnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +32,7 @@ _HELD_OUT_BY_LEAVE_ONE_OUT = {"valid_and_test": 2, "valid_only": 1, "test_only":
 _FILTERS = ("val_interval", "user_inter_num_interval", "item_inter_num_interval", "items_without_row")
 
 
-class VloggerDataset(Dataset):
+class VloggerDataset(AtomicDataset):
     """A RecBole data set whose items have a creator, for every general recommender.
 
     Beyond RecBole's own: the vlogger of each item (``VLOGGER_ID_FIELD``, any column of the ``.item`` file, empty
@@ -64,155 +53,10 @@ class VloggerDataset(Dataset):
     """
 
     def __init__(self, config: Config) -> None:
-        self.options = DataOptions.from_config(config.__getitem__)
-        self.vlogger_field = self.options.VLOGGER_ID_FIELD
         self.follow: FollowPairs | None = None
         self._exact_times: NDArray[Any] | None = None
         self.tie_report: TieReport | None = None
-        if self.vlogger_field in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]):
-            raise InputError(
-                f"`VLOGGER_ID_FIELD` is {self.vlogger_field!r}, which is the user's or the item's column; a creator "
-                f"needs a column of its own in the .item file."
-            )
         super().__init__(config)
-
-    inter_feat: Any  # pandas DataFrame while reading, RecBole Interaction after build()
-    item_feat: Any
-    file_size_list: list[int]  # of RecBole: interactions of each pre-split file
-
-    # --- reading ----------------------------------------------------------------------------------------------
-
-    def _load_data(self, token: str, dataset_path: str) -> None:
-        folder = Path(dataset_path)
-        if not folder.is_dir():
-            raise InputError(
-                f"Data set folder {folder} does not exist. Put {token}.inter and {token}.item there, or set "
-                f"`data_path` to the folder that contains {token}/."
-            )
-        super()._load_data(token, dataset_path)
-        self._check_items()
-
-    def _load_inter_feat(self, token: str, dataset_path: str) -> None:
-        for name in self.benchmark_filename_list or [None]:
-            path = Path(dataset_path, f"{token}.{name}.inter" if name else f"{token}.inter")
-            if not path.is_file():
-                raise InputError(
-                    f"File {path} does not exist. Put it there, or set `dataset` and `data_path` to "
-                    f"<data_path>/<dataset>/<dataset>.inter."
-                )
-        super()._load_inter_feat(token, dataset_path)
-
-    def _get_load_and_unload_col(self, source: Any) -> tuple[set[str] | None, set[str] | None]:
-        """``load_col: auto`` loads what a run needs; an explicit list gets the vlogger column added."""
-        if self.config["load_col"] != "auto":
-            load, unload = super()._get_load_and_unload_col(source)
-            if load and source == FeatureSource.ITEM and self.vlogger_field:
-                load.add(self.vlogger_field)
-            return load, unload
-        if source == FeatureSource.INTERACTION:
-            extra = {self.time_field, self.label_field, self.config["RATING_FIELD"]}
-            extra |= set(self.config["threshold"] or ()) | set(self.config["val_interval"] or ())
-            return ({self.uid_field, self.iid_field} | extra) - {None}, None
-        if source == FeatureSource.ITEM:
-            # An item's own `rating` or `timestamp` is not the interaction's, which was read before.
-            extra = set(self.config["val_interval"] or ()) - self.field2source.keys()
-            return ({self.iid_field, self.vlogger_field} | extra) - {None}, None
-        return set(), None
-
-    def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
-        """RecBole's reader with checks (see data/atomic.py)."""
-        load, unload = self._get_load_and_unload_col(source)
-        if load == set():
-            return None
-        path, separator = Path(filepath), self.config["field_separator"]
-        encoding = self.config["encoding"] or "utf-8"
-        header = read_header(path, separator, encoding)
-        require_columns(path, header, self._required_columns(source, load))
-        if isinstance(source, FeatureSource):
-            require_type(path, header, (self.uid_field, self.iid_field), "token")
-        if source == FeatureSource.INTERACTION and self.time_field:
-            require_type(path, header, (self.time_field,), "float")
-        if source == FeatureSource.ITEM and self.vlogger_field:
-            require_type(path, header, (self.vlogger_field,), "token")
-        columns = {
-            name: kind for name, kind in header.items() if (load is None or name in load) and name not in (unload or ())
-        }
-        frame = read_atomic(path, columns, separator, encoding, header)
-        self._check_frame(path, frame, source)
-        for name, kind in columns.items():
-            if kind.endswith("seq"):
-                limit = (self.config["seq_len"] or {}).get(name)
-                frame[name] = split_sequences(path, frame[name], kind, self.config["seq_separator"], limit)
-            self._describe_field(frame, name, FeatureType(kind), source)
-        return frame[list(columns)]
-
-    def _required_columns(self, source: Any, load: set[str] | None) -> dict[str, str]:
-        """Column → the option that asks for it."""
-        required: dict[str, str] = {}
-        if source in (FeatureSource.INTERACTION, FeatureSource.USER):
-            required[self.uid_field] = "USER_ID_FIELD"
-        if source in (FeatureSource.INTERACTION, FeatureSource.ITEM):
-            required[self.iid_field] = "ITEM_ID_FIELD"
-        if source == FeatureSource.ITEM and self.vlogger_field:
-            required[self.vlogger_field] = "VLOGGER_ID_FIELD"
-        if load is not None and self.config["load_col"] != "auto":
-            required |= dict.fromkeys(sorted(load - required.keys()), "load_col")
-        return required
-
-    def _check_frame(self, path: Path, frame: pd.DataFrame, source: Any) -> None:
-        if source == FeatureSource.INTERACTION:
-            require_values(path, frame, (self.uid_field, self.iid_field))
-        elif source == FeatureSource.ITEM:
-            require_values(path, frame, (self.iid_field,))
-            require_unique(path, frame, self.iid_field)
-            self._item_path = path
-        elif source == FeatureSource.USER:
-            require_values(path, frame, (self.uid_field,))
-
-    def _describe_field(self, frame: pd.DataFrame, name: str, kind: FeatureType, source: Any) -> None:
-        """Fill RecBole's tables about a field."""
-        self.field2source[name], self.field2type[name] = source, kind
-        if "float" in kind.value:
-            self.field2bucketnum[name] = 2
-        self.field2seqlen[name] = max(map(len, frame[name])) if kind.value.endswith("seq") else 1
-
-    def _check_items(self) -> None:
-        """The items are loaded, and every interaction's item has a row."""
-        if self.vlogger_field is None:
-            return
-        if self.item_feat is None:
-            path = Path(self.dataset_path, f"{self.dataset_name}.item")
-            raise InputError(
-                f"File {path} does not exist or is not loaded; it must hold the column {self.vlogger_field!r} "
-                f"(`VLOGGER_ID_FIELD`)."
-            )
-        self._check_every_item_has_a_row()
-
-    def _check_every_item_has_a_row(self) -> None:
-        missing = ~self.inter_feat[self.iid_field].isin(self.item_feat[self.iid_field]).to_numpy()
-        if not missing.any():
-            return
-        items = self.inter_feat[self.iid_field][missing]
-        message = (
-            f"{self._item_path}: {items.nunique()} item(s) of {int(missing.sum())} interaction(s) have no row, first "
-            f"{items.iloc[0]!r} (interaction row {int(np.flatnonzero(missing)[0]) + 1})"
-        )
-        policy = self.options.items_without_row
-        if policy == "error":
-            raise InputError(f"{message}. Add rows, or set `items_without_row: unknown` (vlogger unknown) or `drop`.")
-        self.logger.warning(f"{message}: `items_without_row: {policy}`.")
-        if policy == "drop":
-            self.inter_feat = self.inter_feat[~missing].reset_index(drop=True)
-            if self.benchmark_filename_list is not None:
-                ends = np.cumsum([0, *self.file_size_list])
-                parts = itertools.pairwise(ends)
-                self.file_size_list = [int((~missing[start:end]).sum()) for start, end in parts]
-
-    def _load_additional_feat(self, token: str, dataset_path: str) -> None:
-        """``.follow`` is read by :mod:`~recbole_vagnn.data.follow` once ids are known, whether listed or not."""
-        suffixes = self.config["additional_feat_suffix"]
-        self.config["additional_feat_suffix"] = [s for s in suffixes or [] if s != "follow"] or None
-        super()._load_additional_feat(token, dataset_path)
 
     # --- processing -------------------------------------------------------------------------------------------
 
@@ -235,16 +79,41 @@ class VloggerDataset(Dataset):
         keep = self.config["rm_dup_inter"]
         if keep is None:
             return
+        if keep not in ("first", "last"):
+            raise InputError(f"`rm_dup_inter` is {keep!r}; it must be one of first, last, or empty to keep all.")
         if self.time_field in self.inter_feat:
-            self.inter_feat = self.inter_feat.sort_values(self.time_field, kind="stable")
-        n_before = len(self.inter_feat)
-        self.inter_feat = self.inter_feat.drop_duplicates([self.uid_field, self.iid_field], keep=keep)
-        if dropped := n_before - len(self.inter_feat):
+            self.inter_feat = self.inter_feat.take(stable_argsort(self.inter_feat[self.time_field].to_numpy()))
+        users, items = (token_codes([self.inter_feat[field]])[0][0] for field in (self.uid_field, self.iid_field))
+        repeated = repeated_pairs(users, items, keep)
+        if dropped := int(repeated.sum()):
+            self.inter_feat = self.inter_feat[~repeated]
             self.logger.info(f"{dropped} repeated user-item pairs left out (`rm_dup_inter: {keep}`).")
 
     def _filter_inter_by_user_or_item(self) -> None:
-        if self.options.items_without_row != "unknown":
-            super()._filter_inter_by_user_or_item()
+        """RecBole's, by codes."""
+        if self.options.items_without_row == "unknown" or self.config["filter_inter_by_user_or_item"] is not True:
+            return
+        for field, feat in ((self.uid_field, self.user_feat), (self.iid_field, self.item_feat)):
+            if feat is not None:
+                remains = is_among(self.inter_feat[field], feat[field])
+                self.inter_feat = self.inter_feat if remains.all() else self.inter_feat[remains]
+
+    def _filter_by_inter_num(self) -> None:
+        """RecBole's k-core, counting in arrays in place of Python's counters of strings."""
+        sides = [
+            _InterNum.of(self, self.uid_field, self.user_feat, "user_inter_num_interval"),
+            _InterNum.of(self, self.iid_field, self.item_feat, "item_inter_num_interval"),
+        ]
+        remains = np.ones(len(self.inter_feat), dtype=bool)
+        while sum(side.drop(remains) for side in sides):  # both are judged before either's interactions are gone
+            for side in sides:
+                remains &= ~side.dropped[side.codes]
+        users, items = sides
+        self.inter_feat = self.inter_feat if remains.all() else self.inter_feat[remains]
+        if users.rows is not None:
+            self.user_feat = self.user_feat[~users.dropped[users.rows]]
+        if items.rows is not None:
+            self.item_feat = self.item_feat[~items.dropped[items.rows]]
 
     def _reset_index(self) -> None:
         if self.inter_feat.empty:
@@ -282,7 +151,7 @@ class VloggerDataset(Dataset):
         self._check_split()
         times = self._exact_times
         if times is not None and self.config["eval_args"]["order"] == "TO" and self.benchmark_filename_list is None:
-            order = np.argsort(times, kind="stable")
+            order = stable_argsort(times)
             self.inter_feat, times = self.inter_feat.iloc[order].reset_index(drop=True), times[order]
             self._report_ties(times)
         users = self.inter_feat[self.uid_field].to_numpy()
@@ -425,6 +294,46 @@ class VloggerDataset(Dataset):
         if self.follow is None:
             return None
         return self.follow.matrix(self.user_num, self.vlogger_num)
+
+
+@dataclass
+class _InterNum:
+    """Number of interactions of each user, or of each item, while those outside of intervals are dropped.
+
+    Attributes:
+        codes: (n,) user of each interaction; one code a user.
+        rows: user of each row of the ``.user`` file, or None without it.
+        intervals: RecBole's parsed intervals; an empty list drops nobody.
+        within: RecBole's test of numbers against intervals.
+        dropped: by code, who is dropped.
+    """
+
+    codes: IntArray
+    rows: IntArray | None
+    intervals: list[tuple[str, float, float, str]]
+    within: Callable[..., NDArray[np.bool_]]
+    dropped: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, dataset: VloggerDataset, field: str, feat: Any, option: str) -> _InterNum:
+        """The state before anyone is dropped."""
+        columns = [dataset.inter_feat[field], *([] if feat is None else [feat[field]])]
+        codes, tokens = token_codes(columns)
+        intervals = dataset._parse_intervals_str(dataset.config[option]) or []
+        rows = None if feat is None else codes[1]
+        return cls(codes[0], rows, intervals, dataset._within_intervals, np.zeros(len(tokens), dtype=bool))
+
+    def drop(self, remains: NDArray[np.bool_]) -> bool:
+        """Drop whoever has a wrong number of the remaining interactions, (n,) bool; whether there was one."""
+        if not self.intervals:
+            return False
+        counts = np.bincount(self.codes[remains], minlength=len(self.dropped))
+        wrong = (counts > 0) & ~self.within(counts, self.intervals)
+        if self.rows is not None:  # RecBole drops rows without interactions by the first interval's lower end alone
+            wrong[self.rows] |= counts[self.rows] < self.intervals[0][1]
+        wrong &= ~self.dropped
+        self.dropped |= wrong
+        return bool(wrong.any())
 
 
 def _take(rows: Interaction, index: Any) -> Interaction:

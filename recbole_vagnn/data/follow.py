@@ -97,7 +97,7 @@ def read_follow(
     users = frame[user].map(user_ids).to_numpy(dtype=np.float64)
     vloggers = frame[vlogger].map(vlogger_ids).to_numpy(dtype=np.float64)
     known = ~(np.isnan(users) | np.isnan(vloggers))
-    times = _times(path, frame[time]) if time in frame else None
+    times = _times(path, frame[time].astype(object)) if time in frame else None
     _report(logger, path, users, vloggers, int(frame[time].isna().sum()) if time in frame else len(frame))
     return FollowPairs(
         users[known].astype(np.int64),
