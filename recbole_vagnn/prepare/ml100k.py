@@ -88,11 +88,14 @@ def _read(request: Request) -> RawData:
     columns = {
         "user_id:token": Column("token"),
         "item_id:token": Column("token"),
-        "rating:float": Column("float"),
+        "rating:float": Column("int"),
         "timestamp:float": Column("int"),
     }
     rows = read_rows(request, [folder / "ml-100k.inter"], columns, delimiter="\t")
     names = [name.partition(":")[0] for name in columns]
+    for suffix in ("kg", "link", "item"):
+        request.touch(path := folder / f"ml-100k.{suffix}")
+        request.advance(path.stat().st_size)
     films = pa.RecordBatch.from_pandas(creators(folder, creator), preserve_index=False)
     log = Log(
         (batch.rename_columns(names) for batch in rows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ def database(folder: Path, memory: str, threads: int | None) -> Iterator[Connect
     Raises:
         InputError: ``memory`` is not a size, or the disk is full.
     """
+    connection = duckdb.connect(str(folder / "work.duckdb"))
     try:
-        connection = duckdb.connect(str(folder / "work.duckdb"))
         run(connection, f"SET memory_limit = {quoted(memory, chr(39))}")
         run(connection, f"SET temp_directory = {quoted(str(folder / 'spill'), chr(39))}")
         # Every table has a `pos` column; keeping rows in order besides would cost memory.
@@ -36,6 +37,7 @@ def database(folder: Path, memory: str, threads: int | None) -> Iterator[Connect
         if threads is not None:
             run(connection, f"SET threads = {threads:d}")
     except duckdb.Error as error:
+        connection.close()
         raise InputError(f"--memory {memory}: {_first_line(error)}") from None
     try:
         yield connection
@@ -54,8 +56,20 @@ def quoted(name: str, mark: str = '"') -> str:
 
 
 def run(connection: Connection, query: str) -> list[tuple[Any, ...]]:
-    """Run a statement to its end; all its rows (of INSERT and DELETE: their number)."""
-    return connection.execute(query).fetchall()
+    """Run a statement to its end; all its rows (of INSERT and DELETE: their number).
+
+    It runs beside the caller's thread, which can so be interrupted: on its own the database notices Ctrl-C only
+    when the statement has ended.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        future = beside.submit(lambda: connection.execute(query).fetchall())
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            while not future.done():  # again and again, in case the statement has not begun
+                connection.interrupt()
+                wait([future], 0.1)
+            raise
 
 
 def one(connection: Connection, query: str) -> tuple[Any, ...]:

@@ -3,14 +3,16 @@
 Tables made here, ids of the source's own type:
 
 - ``events``: user, item, time, vlogger (null = unknown), pos (row number in the input, from 0) and the columns the
-  log keeps; the rows that ``--positive`` calls interactions;
+  log keeps (see ``kept_columns``); the rows that ``--positive`` calls interactions;
 - ``items``: item, vlogger, pos and the columns the items keep; one row each;
 - ``pairs``: user, vlogger, time (null = unknown), of rows that ``--follow-from`` names and of explicit pairs; a
-  pair's time is the earliest known.
+  pair's time is the earliest known. Where nothing orders the interactions no pair has a time.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -24,6 +26,7 @@ from recbole_vagnn.prepare.pipeline.rules import parse_rule
 from recbole_vagnn.prepare.pipeline.source import Batches, Follows, Items, Log, RawData
 
 _PER_SECOND = {"s": 1, "ms": 1000}
+_POSITION = "__position__"  # unlike any column of a source
 
 
 @dataclass
@@ -49,7 +52,8 @@ def load(connection: Connection, data: RawData, filters: Filters) -> Loaded:
     """Fill the tables.
 
     Raises:
-        InputError: a rule names an unknown signal, or the time window does not fit the data's time.
+        InputError: a rule names an unknown signal, the time window does not fit the data's time, or no row is an
+            interaction.
     """
     loaded = Loaded()
     if data.items is not None:
@@ -57,14 +61,25 @@ def load(connection: Connection, data: RawData, filters: Filters) -> Loaded:
     _load_log(connection, data.log, filters, loaded)
     if data.items is None:
         _items_of_log(connection, loaded)
-    _join_vloggers(connection, data.log, data.follows, loaded)
+    _join_vloggers(connection, data, loaded)
+    if one(connection, "SELECT count(*) FROM events")[0] == 0:
+        raise InputError(
+            f"No row of the input is an interaction: of {loaded.rows:,} readable rows, {loaded.outside:,} are outside "
+            f"the time window (--start {filters.start}, --until {filters.until}) and {loaded.negative:,} are no "
+            f"interaction by --positive {' or '.join(map(repr, filters.positive)) or 'none'}. Relax them."
+        )
     return loaded
 
 
+def kept_columns(names: Iterable[str]) -> dict[str, str]:
+    """Column of a source → its name in our tables, where it cannot meet a name of ours."""
+    return {name: f"keep_{place}" for place, name in enumerate(names)}
+
+
 def _append(connection: Connection, batch: pa.RecordBatch, offset: int, view: str) -> None:
-    """Offer a batch to SQL as ``view``, with the row number ``pos``."""
+    """Offer a batch to SQL as ``view``, with the row number as ``_POSITION``."""
     positions = pa.array(np.arange(offset, offset + batch.num_rows))
-    connection.register(view, pa.Table.from_batches([batch]).append_column("pos", positions))
+    connection.register(view, pa.Table.from_batches([batch]).append_column(_POSITION, positions))
 
 
 def _fill(connection: Connection, table: str, batches: Batches, view: str, select: str, counts: str = "") -> list[int]:
@@ -93,18 +108,17 @@ def _known(vlogger: str) -> str:
 
 
 def _load_items(connection: Connection, items: Items, loaded: Loaded) -> None:
-    extra = [*items.keep, *items.columns]
-    columns = ", ".join(quoted(name) for name in extra)
-    select = (
-        f"SELECT {quoted(items.item)} AS item, {quoted(items.vlogger)} AS vlogger, pos{', ' * bool(extra)}{columns}"
-    )
+    extra = kept_columns(items.keep) | {name: name for name in items.columns}
+    columns = "".join(f", {quoted(name)} AS {quoted(column)}" for name, column in extra.items())
+    select = f"SELECT {quoted(items.item)} AS item, {quoted(items.vlogger)} AS vlogger, {_POSITION} AS pos{columns}"
     _fill(connection, "item_rows", items.batches, "items", f"{select} FROM items")
-    firsts = "".join(f", first({quoted(name)} ORDER BY pos) AS {quoted(name)}" for name in extra)
     if one(connection, "SELECT count(*) = count(DISTINCT item) FROM item_rows")[0]:
         run(connection, "ALTER TABLE item_rows RENAME TO items")
         run(connection, f"UPDATE items SET vlogger = NULL WHERE vlogger IS NOT NULL AND NOT {_known('vlogger')}")
         return
     loaded.conflicts = _vlogger_conflicts(connection, "item_rows")
+    order = f"{_known('vlogger')} DESC, pos"
+    firsts = "".join(f", first({quoted(name)} ORDER BY {order}) AS {quoted(name)}" for name in extra.values())
     run(
         connection,
         f"CREATE TABLE items AS SELECT item, arg_min(vlogger, pos) FILTER ({_known('vlogger')}) AS vlogger, "
@@ -128,12 +142,12 @@ def _load_log(connection: Connection, log: Log, filters: Filters, loaded: Loaded
     columns = {
         "user": f"log.{quoted(log.user)}",
         "item": f"log.{quoted(log.item)}",
-        "time": f"log.{quoted(log.time)}" if log.time else "log.pos",
+        "time": f"log.{quoted(log.time)}" if log.time else f"log.{_POSITION}",
         "vlogger": f"log.{quoted(log.vlogger)}" if log.vlogger else "NULL",
         "positive": positive,
         "follow": follow,
-        "pos": "log.pos",
-        **{name: f"log.{quoted(name)}" for name in log.keep},
+        "pos": f"log.{_POSITION}",
+        **{column: f"log.{quoted(name)}" for name, column in kept_columns(log.keep).items()},
     }
     selected = ", ".join(f"{expression} AS {quoted(name)}" for name, expression in columns.items())
     join = f" LEFT JOIN items ON items.item = log.{quoted(log.item)}" if log.joins_items else ""
@@ -161,14 +175,14 @@ def _window(log: Log, filters: Filters) -> str:
 
 
 def _moment(text: str, option: str, log: Log) -> str:
-    try:
-        return repr(int(text))
-    except ValueError:
-        pass
-    try:
-        return repr(float(text))
-    except ValueError:
-        pass
+    for parse in (int, float):
+        try:
+            number = parse(text)
+        except ValueError:
+            continue
+        if not math.isfinite(number):
+            raise InputError(f"{option} {text!r} is not finite. Give a number or a date, or leave {option} out.")
+        return repr(number)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -189,9 +203,9 @@ def _items_of_log(connection: Connection, loaded: Loaded) -> None:
     )
 
 
-def _join_vloggers(connection: Connection, log: Log, follows: Follows | None, loaded: Loaded) -> None:
+def _join_vloggers(connection: Connection, data: RawData, loaded: Loaded) -> None:
     """Split the rows of the log into interactions and follow pairs, both with the item's vlogger."""
-    keep = "".join(f", r.{quoted(name)}" for name in log.keep)
+    keep = "".join(f", r.{column}" for column in kept_columns(data.log.keep).values())
     # The narrow side of the join in memory: only items that somebody met.
     run(
         connection,
@@ -203,11 +217,12 @@ def _join_vloggers(connection: Connection, log: Log, follows: Follows | None, lo
         'SELECT r."user", met.vlogger, r.time FROM log_rows r JOIN met USING (item) '
         "WHERE r.follow AND met.vlogger IS NOT NULL"
     )
-    if follows is not None:
-        pairs += f" UNION ALL {_explicit_pairs(connection, follows)}"
+    if data.follows is not None:
+        pairs += f" UNION ALL {_explicit_pairs(connection, data.follows)}"
+    time = "min(time)" if data.has_order else "NULL::BIGINT"
     run(
         connection,
-        f'CREATE TABLE pairs AS SELECT "user", vlogger, min(time) AS time FROM ({pairs}) GROUP BY "user", vlogger',
+        f'CREATE TABLE pairs AS SELECT "user", vlogger, {time} AS time FROM ({pairs}) GROUP BY "user", vlogger',
     )
     run(
         connection,

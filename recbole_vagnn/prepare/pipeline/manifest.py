@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ class Recipe:
     Attributes:
         source: name of the source.
         options: every option of source and filters, with folders reduced to names.
-        inputs: file → size and hash; folders that were searched → their listing.
+        inputs: file (as ``Places`` names it) → size and hash; a folder that was searched → its listing.
     """
 
     source: str
@@ -49,29 +50,55 @@ def describe_file(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "blake2b": digest.hexdigest()}
 
 
-def describe_inputs(files: Iterable[Path], searched: bool) -> dict[str, Any]:
-    """Size and hash of the files read, by name.
+@dataclass(frozen=True)
+class Places:
+    """Where a source's files are, and names for them that hold nothing of the way to the input; paths are absolute.
 
-    Args:
-        files: the files.
-        searched: whether the source looked for them; then the names of the files of the same kind beside them are
-            part of it, so that one more log is noticed.
+    Attributes:
+        folder: the input, if it is a folder.
+        roots: folders that may hold files, the first that has one counts.
+        flags: flag that gives a file or folder → what it gives.
     """
-    files = sorted(files)
-    inputs: dict[str, Any] = {path.name: describe_file(path) for path in files if path.is_file()}
-    if searched:
-        suffixes, folders = {path.suffix for path in files}, {path.parent for path in files}
+
+    folder: Path | None
+    roots: tuple[Path, ...]
+    flags: Mapping[str, Path]
+
+    def names(self, path: Path) -> list[str]:
+        """``--flag NAME`` for each flag that gives the file, else its place under a root or a flag's folder."""
+        path = Path(os.path.abspath(path))
+        given = [f"{flag} {path.name}" for flag, file in self.flags.items() if file == path]
+        under = [path.relative_to(root).as_posix() for root in self.roots if path.is_relative_to(root)]
+        under += [
+            f"{f} {path.relative_to(place).as_posix()}" for f, place in self.flags.items() if place in path.parents
+        ]
+        return given or under[:1] or [path.name]
+
+    def find(self, name: str) -> Path | None:
+        """The file that has this name now, or None."""
+        flag, _, rest = name.partition(" ")
+        if flag in self.flags:
+            files = [self.flags[flag], self.flags[flag] / rest]
+        else:
+            files = [root / name for root in self.roots]
+        return next((file for file in files if file.is_file()), None)
+
+
+def describe_inputs(files: Iterable[Path], places: Places) -> dict[str, Any]:
+    """Size and hash of the files read.
+
+    Where the source looked for them in a folder, the names of the files of the same kind beside them are part of
+    it, so that one more log is noticed.
+    """
+    files = sorted({Path(os.path.abspath(file)) for file in files})
+    inputs: dict[str, Any] = {}
+    for path in files:
+        inputs |= dict.fromkeys(places.names(path), describe_file(path))
+    if places.folder is not None:
+        found = [path for path in files if path.is_relative_to(places.folder)]
+        suffixes, folders = {path.suffix for path in found}, {path.parent for path in found}
         inputs[LISTING] = sorted(p.name for folder in folders for p in folder.iterdir() if p.suffix in suffixes)
     return inputs
-
-
-def locate(names: Iterable[str], places: Iterable[Path]) -> list[Path]:
-    """The files of these names in or at ``places``; those not found are left out."""
-    known: dict[str, Path] = {}
-    for place in places:
-        candidates = [place] if place.is_file() else sorted(place.rglob("*")) if place.is_dir() else []
-        known |= {path.name: path for path in candidates if path.name not in known}
-    return [known[name] for name in names if name in known]
 
 
 def recorded_inputs(folder: Path, name: str) -> list[str]:
@@ -102,7 +129,7 @@ def is_up_to_date(folder: Path, name: str, recipe: Recipe) -> bool:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         outputs: dict[str, Any] = found.pop("outputs")
-    except (OSError, ValueError, AttributeError, KeyError):
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
         raise InputError(f"{folder} exists and was not made by `recbole-vagnn prepare`. {mend}") from None
     if different := _differences(found, recipe.plain()):
         raise InputError(f"{folder} was made from something else: {'; '.join(different)}. {mend}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,8 +57,8 @@ def prepare(
     data_path: str | Path = "dataset",
     options: Mapping[str, Any] | None = None,
     filters: Mapping[str, Any] | None = None,
-    positive: Sequence[str] | None = None,
-    follow_from: Sequence[str] | None = None,
+    positive: str | Sequence[str] | None = None,
+    follow_from: str | Sequence[str] | None = None,
     max_malformed: float = 0.001,
     memory: str = MEMORY,
     threads: int | None = None,
@@ -90,7 +91,9 @@ def prepare(
     name = name if name is not None else job.source.dataset_name(job.path, job.options)
     _check_name(name)
     target = Path(data_path).expanduser() / name
-    console = Console(quiet=quiet)
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file, not a folder. Choose another --name, or move it away.")
+    console = Console(quiet=quiet, markup=False, emoji=False)  # names and malformed rows may hold brackets
     if not overwrite and manifest.is_up_to_date(target, name, job.recipe(job.inputs_of(target, name))):
         console.print(f"{target} is up to date: same input, same options.", highlight=False, soft_wrap=True)
         return Prepared(name, target, None)
@@ -117,12 +120,12 @@ def load_source(name: str) -> Source:
 
 
 def _given_filters(
-    filters: Mapping[str, Any] | None, positive: Sequence[str] | None, follow_from: Sequence[str] | None
+    filters: Mapping[str, Any] | None, positive: str | Sequence[str] | None, follow_from: str | Sequence[str] | None
 ) -> dict[str, Any]:
     given = dict(filters or {})
     for key, rules in (("positive", positive), ("follow_from", follow_from)):
         if rules is not None:
-            given[key] = tuple(rules)
+            given[key] = (rules,) if isinstance(rules, str) else tuple(rules)
     return given
 
 
@@ -137,6 +140,8 @@ def _checked(kind: type[Options], values: Mapping[str, Any], whose: str) -> Any:
 def _check_name(name: str) -> None:
     if not name or name.startswith(".") or any(character in name for character in "/\\\t\r\n"):
         raise InputError(f"--name {name!r} cannot be a folder's name: leave out slashes and a leading dot.")
+    if name == "ml-100k":
+        raise InputError("--name ml-100k: RecBole reads its own data set of that name, wherever ours is. Take another.")
 
 
 @dataclass(frozen=True)
@@ -170,22 +175,36 @@ class _Job:
 
     def recipe(self, inputs: dict[str, Any]) -> Recipe:
         options = asdict(self.options) | asdict(self.filters) | {"max_malformed": self.max_malformed}
-        named = {key: Path(text).name if self._is_path(text) else text for key, text in options.items()}
-        return Recipe(self.source.name, named, inputs)
+        named = {key: path.name for key, path in self._paths().items()}
+        return Recipe(self.source.name, options | named, inputs)
 
-    @staticmethod
-    def _is_path(value: Any) -> bool:
-        return isinstance(value, str) and value != "" and Path(value).expanduser().exists()
+    def _paths(self) -> dict[str, Path]:
+        """The source's options that name a file or folder."""
+        found: dict[str, Path] = {}
+        for field in fields(self.options):
+            value = getattr(self.options, field.name)
+            if isinstance(value, str) and value and not field.metadata.get("verbatim"):
+                path = Path(os.path.abspath(Path(value).expanduser()))
+                found |= {field.name: path} if path.exists() else {}
+        return found
+
+    @property
+    def places(self) -> manifest.Places:
+        """Where the source's files are."""
+        flags = {f"--{key.replace('_', '-')}": path for key, path in self._paths().items()}
+        roots = (self.source.own_files(),) if self.source.own_files is not None else ()
+        if self.path is None:
+            return manifest.Places(None, roots, flags)
+        path = Path(os.path.abspath(self.path))
+        if path.is_dir():
+            return manifest.Places(path, (path, *roots), flags)
+        return manifest.Places(None, (path.parent, *roots), {"--input": path} | flags)
 
     def inputs_of(self, folder: Path, name: str) -> dict[str, Any]:
         """What the inputs of a data set made earlier are now, without reading them as data."""
-        places = [self.path] if self.path is not None else []
-        places += [self.source.own_files()] if self.source.own_files is not None else []
-        places += [Path(value).expanduser() for value in asdict(self.options).values() if self._is_path(value)]
-        return self._describe(manifest.locate(manifest.recorded_inputs(folder, name), places))
-
-    def _describe(self, files: list[Path]) -> dict[str, Any]:
-        return manifest.describe_inputs(files, self.path is not None and self.path.is_dir())
+        places = self.places
+        found = (places.find(file) for file in manifest.recorded_inputs(folder, name))
+        return manifest.describe_inputs((file for file in found if file is not None), places)
 
     def make(self, draft: Path, name: str, memory: str, threads: int | None, quiet: bool) -> Report:
         """Fill the folder ``draft``."""
@@ -204,7 +223,8 @@ class _Job:
                 report = Report(name, malformed, loaded, steps, pairs, figures, data.remarks)
             with stages.stage("writing"):
                 written = self._write(connection, data, report, draft, name)
-        manifest.write_manifest(draft / f"{name}.prepare.json", self.recipe(self._describe(files)), written)
+        inputs = manifest.describe_inputs(files, self.places)
+        manifest.write_manifest(draft / f"{name}.prepare.json", self.recipe(inputs), written)
         return report
 
     def _request(self, malformed: Malformed, files: list[Path], work: Work) -> Request:

@@ -51,12 +51,9 @@ Filter = Callable[[Connection, Filters], str | None]
 
 def _active(filters: Filters) -> list[tuple[str, Filter]]:
     """Title and function of each filter that is on, in order."""
-    cores = [
-        f"{name[:-5]}s ≥ {getattr(filters, name)}"
-        for name in ("user_core", "item_core", "vlogger_core")
-        if getattr(filters, name)
-    ]
-    core = f"k-core ({', '.join(cores)})" if cores else ""
+    cores = [f"{column}s ≥ {count}" for column, count in _least(filters).items() if count > 1]
+    wanted = max(filters.user_core, filters.item_core, filters.vlogger_core) > 1
+    core = f"k-core ({', '.join(cores)})" if wanted else ""
     least = f"users with fewer than {filters.least_history} interactions"
     every: list[tuple[bool, str, Filter]] = [
         (filters.unknown_vlogger == "drop", "items of unknown vlogger", _drop_unknown),
@@ -64,7 +61,7 @@ def _active(filters: Filters) -> list[tuple[str, Filter]]:
         (filters.sample_users > 0, "users not in the sample", _sample_users),
         (filters.max_history > 0, f"users with more than {filters.max_history} interactions", _drop_long),
         (filters.newest > 0, f"all but the newest {filters.newest} interactions of a user", _keep_newest),
-        (filters.least_history > 1 or bool(cores), core or least, _core),
+        (bool(cores), core or least, _core),
     ]
     return [(title, apply) for on, title, apply in every if on]
 
@@ -128,13 +125,18 @@ def _keep_newest(connection: Connection, filters: Filters) -> None:
     )
 
 
+def _least(filters: Filters) -> dict[str, int]:
+    """Fewest interactions of a user, item and vlogger."""
+    return {"user": filters.least_history, "item": filters.item_core, "vlogger": filters.vlogger_core}
+
+
 def _core(connection: Connection, filters: Filters) -> str:
     """Drop users, items and vloggers with too few interactions until none has too few.
 
     The largest set in which all have enough is unique, so the order of dropping does not matter (Seidman, Network
     structure and minimum degree, Social Networks 5, 1983).
     """
-    least = {"user": filters.least_history, "item": filters.item_core, "vlogger": filters.vlogger_core}
+    least = _least(filters)
     waiting = [column for column, count in least.items() if count > 1]
     rounds = 0
     settled = 0  # so many columns in turn had nothing to drop

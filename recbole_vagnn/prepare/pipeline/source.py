@@ -20,15 +20,16 @@ from recbole_vagnn.prepare.pipeline.malformed import Malformed
 Batches = Iterable[pa.RecordBatch]
 
 
-def option(default: Any, help: str, *, choices: tuple[str, ...] = ()) -> Any:
+def option(default: Any, help: str, *, choices: tuple[str, ...] = (), verbatim: bool = False) -> Any:
     """A field of a source's options: a ``--flag`` of the command line, with its default and help text.
 
     Args:
         default: also says the type: str, int, float, bool, a tuple (the flag may be repeated), or None (text).
         help: one line.
         choices: allowed values, shown in the help; ``__post_init__`` must check them (``require_choice``).
+        verbatim: never a file or folder, even if there is one of that name, as ``/``.
     """
-    return field(default=default, metadata={"help": help, "choices": choices})
+    return field(default=default, metadata={"help": help, "choices": choices, "verbatim": verbatim})
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,14 @@ class Log:
 
 @dataclass(frozen=True)
 class Items:
-    """Videos and their vloggers. Of several rows of a video the first with a vlogger counts.
+    """Videos and their vloggers. Of several rows of a video the first with a vlogger counts, in all columns.
 
     Attributes:
         batches: the rows; all batches have the same schema. Read once.
         item: column name; same type as the log's.
         vlogger: column name; int64 or string, null or "" = unknown.
         keep: further columns → RecBole type, copied into the ``.item`` file.
-        columns: further columns that signals need and no file gets.
+        columns: columns that signals need, whether kept or not.
     """
 
     batches: Batches

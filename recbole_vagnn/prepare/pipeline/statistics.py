@@ -129,16 +129,10 @@ def _share_of_large_vloggers(connection: Connection) -> float:
 
 def _known_vlogger(connection: Connection) -> tuple[IntArray, float]:
     """Of n interactions with k different vloggers, n − k go to one met before; unknown vloggers are left out."""
-    query = (
-        'SELECT 1 - count(DISTINCT vlogger) / count(*) AS share FROM events WHERE vlogger IS NOT NULL GROUP BY "user"'
-    )
-    rows = run(
-        connection,
-        f"SELECT least(floor(share * {SHARES}), {SHARES - 1})::INT AS bin, count(*), sum(share) FROM ({query}) "
-        f"GROUP BY bin ORDER BY bin",
-    )
+    query = 'SELECT count(*) AS n, count(DISTINCT vlogger) AS k FROM events WHERE vlogger IS NOT NULL GROUP BY "user"'
+    rows = run(connection, f"SELECT n, k, count(*) FROM ({query}) GROUP BY n, k ORDER BY n, k")
+    n, k, users = np.array(rows, dtype=np.int64).reshape(-1, 3).T
     bins = np.zeros(SHARES, dtype=np.int64)
-    for place, users, _ in rows:
-        bins[place] = users
-    total = int(bins.sum())
-    return bins, round(sum(part for *_, part in rows) / total, 4) if total else 0.0
+    np.add.at(bins, (n - k) * SHARES // n, users)  # whole numbers: a share on the edge of a bin stays there
+    total = int(users.sum())
+    return bins, round(float(np.sum((n - k) / n * users)) / total, 4) if total else 0.0

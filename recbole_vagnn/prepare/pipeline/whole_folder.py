@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -21,6 +21,7 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         target: the folder.
         replace: whether a folder that is there already gives way.
     """
+    missing = [parent for parent in target.parents if not parent.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -36,16 +37,20 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        for parent in missing if not target.exists() else ():
+            with suppress(OSError):
+                parent.rmdir()
 
 
 def _swap(draft: Path, target: Path) -> None:
     """Put ``draft`` in ``target``'s place; should that fail, the old folder comes back."""
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    os.rename(target, old / "data")
     try:
+        os.rename(target, old / "data")
         os.rename(draft, target)
-    except OSError:
-        os.rename(old / "data", target)
+    except BaseException:  # Ctrl-C too
+        if not target.exists():
+            os.rename(old / "data", target)
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)

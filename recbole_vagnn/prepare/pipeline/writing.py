@@ -9,10 +9,12 @@ from typing import Any
 import yaml
 
 from recbole_vagnn.prepare.pipeline.database import Connection, one, quoted, run
+from recbole_vagnn.prepare.pipeline.loading import kept_columns
 from recbole_vagnn.prepare.pipeline.source import RawData
 
-# Columns without one of these names go into atomic files as they are called; these are the pipeline's own.
 FOLLOW_FIELDS = ("follow_user_id", "follow_vlogger_id", "follow_time")
+# The pipeline's own columns; one of these names is not free for a column that is kept or for the vlogger.
+RESERVED = ("user_id", "item_id", "timestamp", *FOLLOW_FIELDS)
 
 
 def write_files(connection: Connection, data: RawData, folder: Path, name: str) -> list[Path]:
@@ -34,7 +36,7 @@ def write_files(connection: Connection, data: RawData, folder: Path, name: str) 
         columns = dict(zip(("user", "vlogger", "time"), FOLLOW_FIELDS, strict=True))
         follow = {column: f"{field}:token" for column, field in columns.items()}
         follow["time"] = "follow_time:float"
-        if not timed or not data.has_order:
+        if not timed:
             del follow["time"]
         files.append(folder / f"{name}.follow")
         _copy(connection, "pairs", follow, 'time NULLS FIRST, "user", vlogger', files[2])
@@ -42,7 +44,7 @@ def write_files(connection: Connection, data: RawData, folder: Path, name: str) 
 
 
 def _kept(columns: Mapping[str, str]) -> dict[str, str]:
-    return {name: f"{name}:{kind}" for name, kind in columns.items()}
+    return {column: f"{name}:{columns[name]}" for name, column in kept_columns(columns).items()}
 
 
 def _copy(connection: Connection, table: str, columns: Mapping[str, str], order: str, path: Path) -> None:
