@@ -162,6 +162,7 @@ def test_every_line_is_returned_or_counted_or_blank(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reader, "_BLOCK_BYTES", block)
         patch.setattr("recbole_vagnn.prepare.pipeline.malformed._SHOWN", 1000)
+        patch.setattr(reader, "_SHOWN_SEPARATELY", 1000)
         found, malformed = _read(path)
     good = {n for n, pattern in enumerate(patterns, 2) if pattern == "{n},0,{n}"}
     blank = {n for n, pattern in enumerate(patterns, 2) if not pattern}
