@@ -116,7 +116,8 @@ def results_table(result: Result) -> Table:
     table.add_column("metric")
     for column in ("validation", "test"):
         table.add_column(column, justify="right")
+    validation = result.valid or {}
     for metric, value in result.test.items():
-        valid = f"{result.valid[metric]:.4f}" if metric in (result.valid or {}) else "–"
+        valid = f"{validation[metric]:.4f}" if metric in validation else "–"
         table.add_row(metric, valid, f"{value:.4f}")
     return table

@@ -1,7 +1,7 @@
 """The files of an experiment: one row a finished run, its metrics per user and its learning curve.
 
 ``DIR/runs.csv`` holds a row for every run; ``DIR/per_user/`` and ``DIR/curves/`` a file for each. A run is added
-whole: its row is written last, so a row means that everything of the run is there.
+whole: its row is written last, so a row means that everything of the run is there. One process writes into a folder.
 
 Columns of runs.csv: ``dataset``, ``model`` (the contestant's label), ``seed``, ``settings`` ("authors" or "tuned"),
 ``fingerprint`` (of the split and the creators), ``protocol`` (hash of evaluation options), ``version`` (of this
@@ -12,16 +12,18 @@ package), ``users``, ``items``, ``vloggers``, ``train``, ``valid``, ``test`` (si
 
 Columns of per_user files: ``user`` (original id), ``history`` (training interactions), and the test metrics without
 prefix (``recall@10``, …), float64. Columns of curves files: ``epoch`` (from 0), ``loss``, ``valid`` (the metric of
-early stopping, empty where not evaluated), ``train_seconds``.
+early stopping, empty where not evaluated), ``train_seconds`` (of this epoch).
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -30,7 +32,9 @@ from recbole_vagnn.errors import InputError
 KEY = ("dataset", "model", "seed")
 Key = tuple[str, str, int]
 # Runs that differ in one of these were not made under one protocol and are never compared.
-SAME = ("fingerprint", "protocol", "version")
+SAME = ("fingerprint", "protocol", "version", "settings")
+_TEXT = ("dataset", "model", *SAME)
+_SUFFIX = {"per_user": "parquet", "curves": "csv"}
 
 
 @dataclass(frozen=True)
@@ -72,72 +76,107 @@ class Records:
         if not path.is_file():
             return pd.DataFrame(columns=list(KEY))
         try:
-            runs = pd.read_csv(path, dtype={"dataset": str, "model": str, "fingerprint": str, "protocol": str})
+            # Text as it stands ("1.0", "nan" and "007" are names) and numbers to the last digit.
+            runs = pd.read_csv(path, converters=dict.fromkeys(_TEXT, str), float_precision="round_trip")
         except (ValueError, pd.errors.ParserError) as error:
             raise InputError(f"{path} cannot be read: {error}. Remove it, or choose another --out.") from None
         if missing := [name for name in (*KEY, *SAME) if name not in runs]:
             raise InputError(f"{path} has no column {', '.join(missing)}: it is not of `recbole-vagnn benchmark`.")
+        if runs["seed"].dtype.kind != "i" and not runs.empty:
+            raise InputError(f"{path}: column seed has entries that are not whole numbers. Mend or remove those rows.")
+        if repeated := int(runs.duplicated(list(KEY)).sum()):
+            raise InputError(
+                f"{path}: {repeated} of {len(runs)} rows repeat a run (data set, model, seed). Remove them."
+            )
         return runs
 
     def keys(self) -> set[Key]:
         """The runs that are finished."""
-        return {(str(d), str(m), int(s)) for d, m, s in self.runs[list(KEY)].itertuples(index=False)}
+        return set(_keys(self.runs))
 
     def add(self, record: RunRecord) -> None:
         """Add a run, its row last; a run of the same key is replaced.
 
         Raises:
-            InputError: the folder holds runs on this data set of another split, protocol or version.
+            InputError: the folder holds runs on this data set of another split, protocol, version or settings.
         """
         self.require_same(record.row)
-        for name, frame in (("per_user", record.per_user), ("curves", record.curve)):
-            path = self.path(name, record.key)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}.draft")
-            if name == "per_user":
-                frame.to_parquet(draft, index=False, compression="zstd")
-            else:
-                frame.to_csv(draft, index=False)
-            os.replace(draft, path)
-        others = self.runs[[key != record.key for key in self.runs[list(KEY)].itertuples(index=False, name=None)]]
-        row = pd.DataFrame([record.row])
-        self.runs = row if others.empty else pd.concat([others, row], ignore_index=True)
-        self._write()
+        rows: list[dict[str, object]] = self.runs.to_dict("records")
+        others = [row for row, key in zip(rows, _keys(self.runs), strict=True) if key != record.key]
+        if len(others) < len(rows):  # else a kill between the files would leave the old row beside new files
+            self._write(others)
+        self._write_file("per_user", record.key, record.per_user)
+        self._write_file("curves", record.key, record.curve)
+        self._write([*others, record.row])
 
     def require_same(self, row: dict[str, object]) -> None:
         """Raise InputError unless ``row`` was made under the protocol of the runs that are here."""
         here = self.runs[self.runs["dataset"] == row["dataset"]]
         for name in SAME:
-            different = [value for value in here.get(name, pd.Series(dtype=object)).unique() if value != row[name]]
+            different = [value for value in here.get(name, pd.Series(dtype=object)).unique() if value != str(row[name])]
             if different:
                 raise InputError(
                     f"{self.folder / 'runs.csv'} holds {len(here)} run(s) on {row['dataset']} with {name} "
                     f"{different[0]!r}, this run has {row[name]!r}: they cannot be compared. Choose another --out."
                 )
 
-    def _write(self) -> None:
+    def _write(self, rows: list[dict[str, object]]) -> None:
+        columns = None if rows else list(self.runs.columns)
+        table = pd.DataFrame(rows, columns=columns).sort_values(list(KEY), ignore_index=True)
         path = self.folder / "runs.csv"
-        draft = path.with_name(".runs.csv.draft")
-        self.runs = self.runs.sort_values(list(KEY), ignore_index=True)
-        self.runs.to_csv(draft, index=False)
-        os.replace(draft, path)
+        _replace(path, lambda draft: table.to_csv(draft, index=False))
+        self.runs = self._read()  # what a later process would see
+
+    def _write_file(self, kind: str, key: Key, frame: pd.DataFrame) -> None:
+        if kind == "per_user":
+            _replace(self.path(kind, key), lambda draft: frame.to_parquet(draft, index=False, compression="zstd"))
+        else:
+            _replace(self.path(kind, key), lambda draft: frame.to_csv(draft, index=False))
 
     def path(self, kind: str, key: Key) -> Path:
         """File of a run's metrics per user ("per_user") or learning curve ("curves")."""
-        suffix = {"per_user": "parquet", "curves": "csv"}[kind]
-        name = ".".join(re.sub(r"[^\w+@-]", "_", str(part)) for part in key)
-        return self.folder / kind / f"{name}.{suffix}"
+        return self.folder / kind / f"{'.'.join(file_name(part) for part in key)}.{_SUFFIX[kind]}"
 
-    def per_user(self) -> Iterator[tuple[Key, pd.DataFrame]]:
-        """Key and metrics per user of each run, in the order of runs.csv; runs without the file are left out."""
-        for key in self.runs[list(KEY)].itertuples(index=False, name=None):
-            path = self.path("per_user", key)
-            if path.is_file():
-                yield key, pd.read_parquet(path)
+    def per_user(self, dataset: str | None = None) -> Iterator[tuple[Key, pd.DataFrame]]:
+        """Key and metrics per user of each run, in the order of runs.csv; runs without the file are left out.
 
-    def curves(self) -> Iterator[tuple[Key, pd.DataFrame]]:
-        """Key and learning curve of each run, in the order of runs.csv; runs without the file are left out."""
-        for key in self.runs[list(KEY)].itertuples(index=False, name=None):
-            path = self.path("curves", key)
-            if path.is_file():
-                yield key, pd.read_csv(path)
+        Args:
+            dataset: only the runs on it; None = all.
+        """
+        return self._files("per_user", dataset, pd.read_parquet)
+
+    def curves(self, dataset: str | None = None) -> Iterator[tuple[Key, pd.DataFrame]]:
+        """Key and learning curve of each run, in the order of runs.csv; runs without the file are left out.
+
+        Args:
+            dataset: only the runs on it; None = all.
+        """
+        return self._files("curves", dataset, lambda path: pd.read_csv(path, float_precision="round_trip"))
+
+    def _files(self, kind: str, dataset: str | None, read: Callable[[Path], Any]) -> Iterator[tuple[Key, Any]]:
+        for key in _keys(self.runs):
+            path = self.path(kind, key)
+            if dataset in (None, key[0]) and path.is_file():
+                yield key, read(path)
+
+
+def file_name(part: object) -> str:
+    """A label as part of a file's name; one that needs changes gets a hash, so that no two labels share a name."""
+    text = str(part)
+    plain = re.sub(r"[^\w+@-]", "_", text)
+    return plain if plain == text else f"{plain}~{hashlib.blake2b(text.encode(), digest_size=3).hexdigest()}"
+
+
+def _keys(runs: pd.DataFrame) -> list[Key]:
+    return [(str(d), str(m), int(s)) for d, m, s in runs[list(KEY)].itertuples(index=False, name=None)]
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file, whole or not at all; missing folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        write(draft)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
