@@ -6,7 +6,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,8 @@ def run(
         _check_has_best(state, checkpoint)
         trainer.restore(state, str(checkpoint))
     reporter.loaded(*loaders.datasets)
-    with _resumable_interrupts(trainer):
+    # RecBole never closes its TensorBoard writer, whose thread would outlive the run.
+    with _resumable_interrupts(trainer), closing(trainer.tensorboard):
         _train(trainer, loaders, reporter, on_epoch)
         result = _evaluate(config, trainer, loaders, started, load_seconds)
     if result_file is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +265,9 @@ def test_no_epoch_at_all_evaluates_the_initial_model(toy: Path) -> None:
     done = run_toy(toy, {"epochs": 0})
     assert (done.epochs, done.valid, done.history) == (0, None, [])
     assert set(done.test) == {"recall@5", "recall@10", "ndcg@5", "ndcg@10"}
+
+
+def test_no_thread_outlives_a_run(toy: Path) -> None:
+    before = set(threading.enumerate())
+    run_toy(toy, {"epochs": 1}, "LightGCN")
+    assert not [t for t in set(threading.enumerate()) - before if "tensorboard" in type(t).__module__]
