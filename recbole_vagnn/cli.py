@@ -121,13 +121,14 @@ def parse_arguments(arguments: list[str]) -> dict[str, Any]:
 
 @main.command()
 @click.argument("model")
-@click.option("--dataset", "-d", default="ml-100k-director", help="Data set whose property file is read too.")
+@click.option("--dataset", "-d", default="ml-100k-director", help="Data set whose options are read too.")
+@click.option("--data_path", "--data-path", default="dataset", show_default=True, help="Folder of data sets.")
 @_mends_shown
-def options(model: str, dataset: str) -> None:
+def options(model: str, dataset: str, data_path: str) -> None:
     """List every option of MODEL with its default."""
     from recbole_vagnn.config import VloggerConfig, known_keys
 
-    config = VloggerConfig(model, dataset)
+    config = VloggerConfig(model, dataset, {"data_path": data_path})
     for key in sorted(known_keys(model, dataset), key=str.lower):
         default = config[key]
         click.echo(f"{key} = {json.dumps(default, default=str, ensure_ascii=False)}")

@@ -196,3 +196,9 @@ def test_resume_takes_the_whole_command_line_again_but_no_other_run(
     ):
         result = call("run", f"--resume={last}", *words)
         assert (result.exit_code, message in result.output) == (1, True), result.output
+
+
+def test_options_shows_what_a_data_sets_own_file_sets(tmp_path: Path) -> None:
+    (tmp_path / "abc").mkdir()
+    (tmp_path / "abc" / "abc.yaml").write_text("n_layers: 5\n")
+    assert "n_layers = 5\n" in call("options", "VAGNN", "--dataset", "abc", "--data_path", str(tmp_path)).output
