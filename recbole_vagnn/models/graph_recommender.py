@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from recbole.model.abstract_recommender import GeneralRecommender
-from recbole.utils import InputType
 from torch import Tensor, nn
-from torch.nn import functional
 
 from recbole_vagnn.data.options import Options
 from recbole_vagnn.data.tripartite import TripartiteGraph
+from recbole_vagnn.models.inner_product import InnerProductRecommender
 from recbole_vagnn.nn.losses import bpr_loss, squared_norm_of_rows
 from recbole_vagnn.nn.passes import Pass, Weights, bipartite_adjacency, layer_mean, run_passes, tripartite_adjacency
 from recbole_vagnn.nn.sparse import Csr
@@ -43,7 +41,7 @@ class GraphOptions(Options):
         self.require_number("reg_weight", 0)
 
 
-class GraphRecommender(GeneralRecommender):
+class GraphRecommender(InnerProductRecommender):
     """Base of the models that propagate free embeddings through one symmetric graph and rank by inner product.
 
     Nodes are numbered users first, then items, then vloggers where these are nodes; node 0 of each type is
@@ -58,7 +56,7 @@ class GraphRecommender(GeneralRecommender):
         InputError: an option is out of range, or the model uses vloggers and the data set has none.
     """
 
-    input_type = InputType.PAIRWISE
+    recomputed = ("_operator",)
     loss_names: tuple[str, ...] = ("bpr", "l2")
     options_class: ClassVar[type[GraphOptions]] = GraphOptions
     vlogger_nodes: ClassVar[bool] = False  # vloggers are nodes of the graph
@@ -71,7 +69,6 @@ class GraphRecommender(GeneralRecommender):
         self.options = self.options_class.from_config(config.__getitem__)
         self._adjacency = self._build_adjacency(dataset)
         self._operator: tuple[Any, Csr] | None = None
-        self._vectors: tuple[Any, Tensor, Tensor] | None = None
         d = self.options.embedding_size
         self.user_embedding = nn.Embedding(self.n_users, d)
         self.item_embedding = nn.Embedding(self.n_items, d)
@@ -193,33 +190,9 @@ class GraphRecommender(GeneralRecommender):
         """Vectors of all items, (n_items, d), from those of all nodes, (n_nodes, d)."""
         return nodes[self.n_users : self.n_users + self.n_items]
 
-    @torch.no_grad()
-    def vectors(self) -> tuple[Tensor, Tensor]:
-        """Vectors whose inner product is the score: (n_users, d) and (n_items, d), from a clean pass.
-
-        Computed once per state of the parameters and kept; an in-place update of any parameter (an optimiser
-        step, a loaded checkpoint) is noticed by its version counter. Writing through ``.data`` is not.
-        """
-        table = self.user_embedding.weight
-        key = (tuple(p._version for p in self.parameters()), table.device, table.dtype)
-        if self._vectors is None or self._vectors[0] != key:
-            adjacency = self.adjacency()
-            every = torch.arange(adjacency.shape[0], device=table.device)
-            (nodes,) = run_passes(adjacency, self.layer_zero(), [Pass(every, (self.layer_weights(),))])
-            self._vectors = (key, nodes[: self.n_users], self._item_vectors(nodes))
-        return self._vectors[1], self._vectors[2]
-
-    def predict(self, interaction: Interaction) -> Tensor:
-        """Scores of given pairs: (B,) users and (B,) items → (B,) float."""
-        users, items = self.vectors()
-        u = functional.embedding(interaction[self.USER_ID], users)
-        return (u * functional.embedding(interaction[self.ITEM_ID], items)).sum(dim=1)
-
-    def full_sort_predict(self, interaction: Interaction) -> Tensor:
-        """Scores of every item: (B,) users → (B, n_items) float."""
-        users, items = self.vectors()
-        return users[interaction[self.USER_ID]] @ items.t()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles leave out what is computed again when needed."""
-        return {**self.__dict__, "_vectors": None, "_operator": None}
+    def compute_vectors(self) -> tuple[Tensor, Tensor]:
+        """(n_users, d) and (n_items, d), from a clean pass."""
+        adjacency = self.adjacency()
+        every = torch.arange(adjacency.shape[0], device=self.user_embedding.weight.device)
+        (nodes,) = run_passes(adjacency, self.layer_zero(), [Pass(every, (self.layer_weights(),))])
+        return nodes[: self.n_users], self._item_vectors(nodes)

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from recbole.model.abstract_recommender import GeneralRecommender
-from recbole.utils import InputType
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recbole_vagnn.data.options import Options
+from recbole_vagnn.models.graph_recommender import GraphOptions
+from recbole_vagnn.models.inner_product import InnerProductRecommender
 from recbole_vagnn.nn.losses import bpr_loss, squared_norm_of_rows
 from recbole_vagnn.nn.trend_filtering import TrendGraph, trend_filtering
 
@@ -29,28 +28,23 @@ _INIT_STD = 0.1
 
 
 @dataclass(frozen=True)
-class GTNOptions(Options):
+class GTNOptions(GraphOptions):
     """Options of GTN; ``properties/model/GTN.yaml`` explains each and holds the authors' values.
 
     Raises:
         InputError: a value is out of its range.
     """
 
-    embedding_size: int = 64
-    n_layers: int = 3
     lambda2: float = 4.0
     dropout: float = 0.1
-    reg_weight: float = 1e-4
 
     def __post_init__(self) -> None:
-        self.require_number("embedding_size", 1, whole=True)
-        self.require_number("n_layers", 0, whole=True)
+        super().__post_init__()
         self.require_number("lambda2", 0)
         self.require_number("dropout", 0, 1)
-        self.require_number("reg_weight", 0)
 
 
-class GTN(GeneralRecommender):
+class GTN(InnerProductRecommender):
     r"""Graph trend filtering network (arXiv 2108.05552).
 
     The vectors of users and items are K proximal steps on
@@ -67,15 +61,14 @@ class GTN(GeneralRecommender):
         InputError: an option is out of range.
     """
 
-    input_type = InputType.PAIRWISE
     loss_names = ("bpr", "l2")
+    recomputed = ("_graph",)
 
     def __init__(self, config: Config, dataset: VloggerDataset) -> None:
         super().__init__(config, dataset)
         self.options = GTNOptions.from_config(config.__getitem__)
         self._interactions = dataset.interactions()
         self._graph: tuple[Any, TrendGraph] | None = None
-        self._vectors: tuple[Any, Tensor, Tensor] | None = None
         self.user_embedding = nn.Embedding(self.n_users, self.options.embedding_size)
         self.item_embedding = nn.Embedding(self.n_items, self.options.embedding_size)
         for table in (self.user_embedding, self.item_embedding):
@@ -135,29 +128,6 @@ class GTN(GeneralRecommender):
 
     # --- prediction -------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
-    def vectors(self) -> tuple[Tensor, Tensor]:
-        """Vectors whose inner product is the score: (n_users, d) and (n_items, d), never with dropout.
-
-        Computed once per state of the parameters and kept; an in-place update of any parameter (an optimiser
-        step, a loaded checkpoint) is noticed by its version counter. Writing through ``.data`` is not.
-        """
-        table = self.user_embedding.weight
-        key = (tuple(p._version for p in self.parameters()), table.device, table.dtype)
-        if self._vectors is None or self._vectors[0] != key:
-            self._vectors = (key, *self.forward())
-        return self._vectors[1], self._vectors[2]
-
-    def predict(self, interaction: Interaction) -> Tensor:
-        """Scores of given pairs: (B,) users and (B,) items → (B,) float."""
-        users, items = self.vectors()
-        return (users[interaction[self.USER_ID]] * items[interaction[self.ITEM_ID]]).sum(dim=1)
-
-    def full_sort_predict(self, interaction: Interaction) -> Tensor:
-        """Scores of every item: (B,) users → (B, n_items) float."""
-        users, items = self.vectors()
-        return users[interaction[self.USER_ID]] @ items.t()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles leave out what is computed again when needed."""
-        return {**self.__dict__, "_vectors": None, "_graph": None}
+    def compute_vectors(self) -> tuple[Tensor, Tensor]:
+        """:meth:`forward`, which drops nothing."""
+        return self.forward()

@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from recbole.model.abstract_recommender import GeneralRecommender
-from recbole.utils import InputType
 from torch import Tensor, nn
 from torch.nn import functional
 
 from recbole_vagnn.data.sampler import WALK_STREAM, AuxiliarySampler, own_generator
 from recbole_vagnn.data.tripartite import TripartiteGraph
 from recbole_vagnn.data.walks import meta_path_edges
+from recbole_vagnn.models.inner_product import InnerProductRecommender
 from recbole_vagnn.models.options import VAGNNOptions
 from recbole_vagnn.nn.losses import bpr_loss, info_nce, squared_norm_of_rows
 from recbole_vagnn.nn.projection import ProjectionHead
@@ -62,7 +61,7 @@ class Operators(NamedTuple):
     user_to_video: SparsePair
 
 
-class VAGNN(GeneralRecommender):
+class VAGNN(InnerProductRecommender):
     r"""Vlogger-augmented graph neural network (arXiv 2405.18260).
 
     Two views of every node, by LightGCN propagation (L layers, mean of layers):
@@ -89,8 +88,8 @@ class VAGNN(GeneralRecommender):
         InputError: an option is out of range, or the data set has no vloggers.
     """
 
-    input_type = InputType.PAIRWISE
     loss_names = ("bpr", "vlogger", "contrast", "l2")
+    recomputed = ("_matrices",)
 
     def __init__(self, config: Config, dataset: VloggerDataset) -> None:
         super().__init__(config, dataset)
@@ -100,7 +99,6 @@ class VAGNN(GeneralRecommender):
         self._walk_seed = config["seed"] if self.options.meta_path_seed is None else self.options.meta_path_seed
         self._auxiliary = self._build_auxiliary(dataset, config["seed"])
         self._matrices: tuple[Any, Operators] | None = None
-        self._vectors: tuple[Any, Tensor, Tensor] | None = None
         self._init_parameters()
 
     # --- construction -----------------------------------------------------------------------------------------
@@ -330,34 +328,9 @@ class VAGNN(GeneralRecommender):
 
     # --- prediction -------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
-    def vectors(self) -> tuple[Tensor, Tensor]:
-        """Vectors whose inner product is the score: (n_users, k) and (n_items, k), k = d × number of views.
-
-        Computed once per state of the parameters and kept; an in-place update of any parameter (an optimiser
-        step, a loaded checkpoint) is noticed by its version counter. Writing through ``.data`` is not.
-        """
-        versions = tuple(p._version for p in self.parameters())
-        table = self.user_embedding.weight
-        key = (versions, int(self.walk_epoch), table.device, table.dtype)
-        if self._vectors is None or self._vectors[0] != key:
-            on = [view for view in self.forward() if view is not None]
-            users, videos, vloggers = (torch.cat(parts, dim=1) for parts in zip(*on, strict=True))
-            every = torch.arange(self.n_items, device=table.device)
-            self._vectors = (key, users, self._item_vectors(videos, vloggers, every))
-        return self._vectors[1], self._vectors[2]
-
-    def predict(self, interaction: Interaction) -> Tensor:
-        """Scores of given pairs: (B,) users and (B,) items → (B,) float."""
-        users, items = self.vectors()
-        u, v = users[interaction[self.USER_ID]], items[interaction[self.ITEM_ID]]
-        return (u * v).sum(dim=1)
-
-    def full_sort_predict(self, interaction: Interaction) -> Tensor:
-        """Scores of every item: (B,) users → (B, n_items) float."""
-        users, items = self.vectors()
-        return users[interaction[self.USER_ID]] @ items.t()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles leave out what is computed again when needed."""
-        return {**self.__dict__, "_vectors": None, "_matrices": None}
+    def compute_vectors(self) -> tuple[Tensor, Tensor]:
+        """(n_users, k) and (n_items, k), k = d × number of views."""
+        on = [view for view in self.forward() if view is not None]
+        users, videos, vloggers = (torch.cat(parts, dim=1) for parts in zip(*on, strict=True))
+        every = torch.arange(self.n_items, device=users.device)
+        return users, self._item_vectors(videos, vloggers, every)

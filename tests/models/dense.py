@@ -24,6 +24,7 @@ from tests.models.cases import random_rows, training_edges
 
 SMALL: dict[str, Any] = {"embedding_size": 5, "train_batch_size": 16}
 Triples = tuple[Tensor, Tensor, Tensor]
+Data = tuple[Path, VloggerDataset]  # folder and training split
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_vagnn import registry
-from recbole_vagnn.data.dataset import VloggerDataset
 from recbole_vagnn.defaults import property_file, read_yaml
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.models.simgcl import SimGCLOptions
@@ -21,6 +20,7 @@ from tests.models.cases import random_rows
 from tests.models.dense import (
     SETTINGS,
     SMALL,
+    Data,
     all_scores,
     assert_directional_derivative,
     assert_loss_and_gradients_are_dense,
@@ -32,13 +32,11 @@ from tests.models.dense import (
     interaction,
     node_types,
     random_triples,
-    small_split,
     split_of,
     spread,
 )
 from tests.runs import numbers, run_toy, write_toy
 
-Data = tuple[Path, VloggerDataset]
 CONTRAST: dict[str, Any] = {"eps": 0.3, "ssl_weight": 0.7, "reg_weight": 0.1}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "tripartite LightGCN": ("TripartiteLightGCN", {"reg_weight": 0.1}),
@@ -47,12 +45,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "item + vlogger": ("SimGCLVlogger", CONTRAST),
 }
 each_case = pytest.mark.parametrize("case", CASES)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
-    folder = tmp_path_factory.mktemp("data")
-    return folder, small_split(folder)
 
 
 def control(case: str, data: Data, **options: Any) -> Any:

@@ -15,7 +15,6 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from recbole_vagnn.data.dataset import VloggerDataset
 from recbole_vagnn.defaults import property_file, read_yaml
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.models.simgcl import SimGCLOptions
@@ -24,6 +23,7 @@ from recbole_vagnn.nn.passes import Pass, bipartite_adjacency, layer_mean, run_p
 from recbole_vagnn.nn.sparse import Csr
 from recbole_vagnn.runner import run
 from tests.models.dense import (
+    Data,
     RecordedDraws,
     all_scores,
     assert_directional_derivative,
@@ -38,19 +38,11 @@ from tests.models.dense import (
     lightgcn_without_layer_zero,
     node_types,
     random_triples,
-    small_split,
     spread,
 )
 from tests.runs import numbers, run_toy, write_toy
 
-Data = tuple[Path, VloggerDataset]
 OPTIONS: dict[str, Any] = {"eps": 0.3, "ssl_weight": 0.7, "reg_weight": 0.1}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
-    folder = tmp_path_factory.mktemp("data")
-    return folder, small_split(folder)
 
 
 def simgcl(data: Data, **options: Any) -> Any:

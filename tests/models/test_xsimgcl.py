@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from recbole_vagnn.data.dataset import VloggerDataset
 from recbole_vagnn.defaults import property_file, read_yaml
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.models.xsimgcl import XSimGCLOptions
 from recbole_vagnn.runner import run
 from tests.models.dense import (
+    Data,
     RecordedDraws,
     all_scores,
     assert_directional_derivative,
@@ -27,19 +27,11 @@ from tests.models.dense import (
     interaction,
     lightgcn_without_layer_zero,
     random_triples,
-    small_split,
     spread,
 )
 from tests.runs import numbers, run_toy, write_toy
 
-Data = tuple[Path, VloggerDataset]
 OPTIONS: dict[str, Any] = {"eps": 0.3, "ssl_weight": 0.7, "reg_weight": 0.1}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
-    folder = tmp_path_factory.mktemp("data")
-    return folder, small_split(folder)
 
 
 def xsimgcl(data: Data, **options: Any) -> Any:

@@ -1,0 +1,69 @@
+"""Models that rank by an inner product: vectors computed once per state of the parameters, and kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+    from recbole.data.interaction import Interaction
+
+    from recbole_vagnn.data.dataset import VloggerDataset
+
+
+class InnerProductRecommender(GeneralRecommender):
+    """Base of the models whose score is the inner product of a user's and an item's vector.
+
+    A model has ``user_embedding`` among its modules and gives ``compute_vectors``.
+
+    Args:
+        config: RecBole's Config.
+        dataset: the training split.
+    """
+
+    input_type = InputType.PAIRWISE
+    recomputed: ClassVar[tuple[str, ...]] = ()  # attributes, None when empty, that copies and pickles leave out
+
+    user_embedding: nn.Embedding
+
+    def __init__(self, config: Config, dataset: VloggerDataset) -> None:
+        super().__init__(config, dataset)
+        self._vectors: tuple[Any, Tensor, Tensor] | None = None
+
+    def compute_vectors(self) -> tuple[Tensor, Tensor]:
+        """Vectors of all users and items as they are now, (n_users, k) and (n_items, k), without dropout or noise."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Vectors whose inner product is the score: (n_users, k) and (n_items, k).
+
+        Computed once per state of the model and kept; an in-place update of any parameter or buffer (an optimiser
+        step, a loaded checkpoint, a redrawn graph) is noticed by its version counter. Writing through ``.data`` is
+        not.
+        """
+        versions = tuple(tensor._version for tensor in (*self.parameters(), *self.buffers()))
+        table = self.user_embedding.weight
+        key = (versions, table.device, table.dtype)
+        if self._vectors is None or self._vectors[0] != key:
+            self._vectors = (key, *self.compute_vectors())
+        return self._vectors[1], self._vectors[2]
+
+    def predict(self, interaction: Interaction) -> Tensor:
+        """Scores of given pairs: (B,) users and (B,) items → (B,) float."""
+        users, items = self.vectors()
+        return (users[interaction[self.USER_ID]] * items[interaction[self.ITEM_ID]]).sum(dim=1)
+
+    def full_sort_predict(self, interaction: Interaction) -> Tensor:
+        """Scores of every item: (B,) users → (B, n_items) float."""
+        users, items = self.vectors()
+        return users[interaction[self.USER_ID]] @ items.t()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave out what is computed again when needed."""
+        return {**self.__dict__, "_vectors": None, **dict.fromkeys(self.recomputed)}
