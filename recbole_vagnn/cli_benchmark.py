@@ -6,11 +6,14 @@ import shlex
 import sys
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 
 from recbole_vagnn.cli_prepare import INTERRUPTED
+
+_CPUS, _GPUS = click.FloatRange(0, min_open=True), click.FloatRange(0)
 
 
 @click.command()
@@ -22,15 +25,21 @@ from recbole_vagnn.cli_prepare import INTERRUPTED
 @click.option("--set", "options", multiple=True, metavar="KEY=VALUE", help="Option of every run; may be repeated.")
 @click.option("--ours", help="Labels whose gain over the best rival is reported, separated by commas.")
 @click.option(
-    "--tuned", type=click.Path(exists=True, file_okay=False), help="Folder of tuned options (DATASET/MODEL.yaml)."
+    "--tuned", type=click.Path(exists=True, file_okay=False), help="Folder of tuned options (DATASET/LABEL.yaml)."
 )
 @click.option("--out", type=click.Path(file_okay=False), help="Folder of results [default: results/PLAN].")
 @click.option("--data_path", "--data-path", default="dataset", show_default=True, help="Folder of data sets.")
 @click.option("--resume", is_flag=True, help="Go on with the runs that are in --out.")
 @click.option("--serial", is_flag=True, help="One run after the other, without Ray.")
 @click.option("--ray-address", help="Address of a running Ray cluster, e.g. auto.")
-@click.option("--cpus-per-run", type=float, default=1, show_default=True, help="CPUs of a run; so many torch threads.")
-@click.option("--gpus-per-run", type=float, default=0, show_default=True, help="GPUs of a run, may be a fraction.")
+@click.option(
+    "--cpus-per-run",
+    type=_CPUS,
+    default=1,
+    show_default=True,
+    help="CPUs of a run; so many torch threads.",
+)
+@click.option("--gpus-per-run", type=_GPUS, default=0, show_default=True, help="GPUs of a run, may be a fraction.")
 def benchmark(plan: str, out: str | None, data_path: str, resume: bool, **given: Any) -> None:
     """Run PLAN (paper, full or a YAML file): every model on every data set, under one protocol.
 
@@ -41,7 +50,7 @@ def benchmark(plan: str, out: str | None, data_path: str, resume: bool, **given:
     from recbole_vagnn.experiments.benchmark import benchmark as run_benchmark
 
     command = shlex.join(["recbole-vagnn", *sys.argv[1:]])
-    folder = out or f"results/{plan.rpartition('/')[2].partition('.')[0]}"
+    folder = out or f"results/{Path(plan).stem}"
     try:
         chosen = _plan(plan, given)
         outcome = run_benchmark(chosen, folder, _scheduler(given), data_path=data_path, resume=resume, command=command)
@@ -53,25 +62,29 @@ def benchmark(plan: str, out: str | None, data_path: str, resume: bool, **given:
     for file in outcome.files:
         click.echo(str(file))
     if outcome.failures:
-        raise click.ClickException(f"{len(outcome.failures)} run(s) failed; the report names them.")
+        where = "the report names them" if outcome.files else "no run finished, so there is no report"
+        raise click.ClickException(f"{len(outcome.failures)} run(s) failed; {where}.")
 
 
 def _plan(name: str, given: dict[str, Any]) -> Any:
     """The plan with the changes of the command line."""
-    from pathlib import Path
-
     from recbole_vagnn.cli import parse_arguments
+    from recbole_vagnn.errors import InputError
     from recbole_vagnn.experiments.plan import Contestant, read_plan, seeds, with_changes
 
     plan = read_plan(name)
     options = parse_arguments([f"--{text}" for text in given["options"]])
     if given["epochs"] is not None:
+        if "epochs" in options:
+            raise InputError("--epochs and --set epochs=… are given: leave one out.")
         options["epochs"] = given["epochs"]
     known = {contestant.label: contestant for contestant in plan.contestants}
     labels = _split(given["models"])
     return with_changes(
         plan,
-        contestants=tuple(known.get(label, Contestant(label, label)) for label in labels) if labels else None,
+        contestants=tuple(known.get(label, Contestant(label, label)) for label in labels)
+        if labels is not None
+        else None,
         datasets=_split(given["datasets"]),
         seeds=seeds(given["seeds"]) if given["seeds"] is not None else None,
         options=options,
@@ -81,7 +94,7 @@ def _plan(name: str, given: dict[str, Any]) -> Any:
 
 
 def _split(text: str | None) -> tuple[str, ...] | None:
-    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _scheduler(given: dict[str, Any]) -> Any:

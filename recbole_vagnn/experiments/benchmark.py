@@ -9,10 +9,12 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from recbole_vagnn import registry
+from recbole_vagnn import __version__, registry
+from recbole_vagnn.data.fingerprint import fingerprint
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.experiments.events import Board, Failure, Listener
-from recbole_vagnn.experiments.plan import Job, Plan
+from recbole_vagnn.experiments.execute import fingerprint_text
+from recbole_vagnn.experiments.plan import Job, Plan, configuration, protocol_of
 from recbole_vagnn.experiments.records import Records, RunRecord
 from recbole_vagnn.experiments.report import write_reports
 
@@ -74,8 +76,8 @@ def benchmark(
         records, failures and files.
 
     Raises:
-        InputError: the plan or the data are wrong, the folder holds runs (without ``resume``), or runs of another
-            split, protocol or version.
+        InputError: the plan or the data are wrong, some user has too few interactions for leave-one-out, the folder
+            holds runs (without ``resume``), or runs of another split, protocol, version, settings or options.
         KeyboardInterrupt: after the reports of what is finished are written.
     """
     data_path, console = Path(data_path).expanduser().resolve(), console or Console()
@@ -85,13 +87,16 @@ def benchmark(
     records = Records(folder)
     jobs = list(plan.jobs())
     waiting = _waiting(jobs, records, resume)
+    for job in {job.dataset: job for job in reversed(waiting)}.values():
+        _check_data(job, data_path, records)
     console.print(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before.", highlight=False)
     metric = f"valid_{plan.options.get('valid_metric', 'Recall@10').lower()}"
     keeper = _Keeper(len(waiting), console, metric)
     keeper.records, keeper.failures = records, []
     try:
         with keeper:
-            schedule(waiting, str(data_path), keeper)
+            if waiting:
+                schedule(waiting, str(data_path), keeper)
     finally:
         files = _reports(plan, records, keeper.failures, command)
     return Outcome(records, keeper.failures, files)
@@ -109,7 +114,36 @@ def _waiting(jobs: list[Job], records: Records, resume: bool) -> list[Job]:
             f"{records.folder} holds runs with {', '.join(different)} settings, this plan has {jobs[0].settings}: they "
             f"are never mixed in one table. Choose another --out."
         )
+    _require_same_options([job for job in jobs if job.key in finished], records)
     return [job for job in jobs if job.key not in finished]
+
+
+def _require_same_options(done: list[Job], records: Records) -> None:
+    """A finished run stands for a job of the plan only if it had the job's options."""
+    if "options" not in records.runs:
+        return
+    before = {(row["dataset"], row["model"], row["seed"]): row["options"] for row in records.runs.to_dict("records")}
+    if changed := [job for job in done if before[job.key] not in ("", job.options_hash)]:
+        names = list(dict.fromkeys(f"{job.contestant.label} on {job.dataset}" for job in changed))
+        raise InputError(
+            f"{records.folder} holds {len(changed)} finished run(s) of {', '.join(names)} with other options than this "
+            f"plan's. Go on with the options they had, or choose another --out."
+        )
+
+
+def _check_data(job: Job, data_path: Path, records: Records) -> None:
+    """Split a data set once beforehand: what would be refused after a training is refused now."""
+    config = configuration(job, data_path)
+    row = {"dataset": job.dataset, "settings": job.settings, "protocol": protocol_of(job, config.as_begun)}
+    split = registry.create_dataset(config).build()
+    sizes, users = [len(part) for part in split], len(split[0].inter_feat[split[0].uid_field].unique())
+    if (config["eval_args"]["split"] or {}).get("LS") == "valid_and_test" and {*sizes[1:]} != {users}:
+        raise InputError(
+            f"{job.dataset}: leave-one-out finds {sizes[1]} validation and {sizes[2]} test interactions of {users} "
+            f"users, so some users have fewer than 3 interactions. Make the data with `recbole-vagnn prepare … "
+            f"--min-history 3`, or give --set 'user_inter_num_interval=[3,inf)'."
+        )
+    records.require_same({**row, "version": __version__, "fingerprint": fingerprint_text(fingerprint(*split))})
 
 
 def _reports(plan: Plan, records: Records, failures: list[Failure], command: str) -> list[Path]:

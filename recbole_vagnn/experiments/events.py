@@ -37,13 +37,13 @@ class Listener(Protocol):
     """Told of every change."""
 
     def started(self, job: Job) -> None:
-        """A job begins, or begins again."""
+        """A job begins."""
 
     def progressed(self, job: Job, progress: Progress) -> None:
         """Epochs were trained."""
 
     def retried(self, job: Job, reason: str) -> None:
-        """A job died and is tried again."""
+        """A job died and begins again."""
 
     def finished(self, job: Job, record: RunRecord) -> None:
         """A job is done."""
@@ -92,6 +92,7 @@ class Board:
         self._show()
 
     def retried(self, job: Job, reason: str) -> None:
+        self.running[job.key] = Progress(0, None)
         self.counts["retried"] += 1
         self._say(f"{_name(job)} died and is tried again: {reason}")
 
@@ -136,6 +137,6 @@ def _name(job: Job) -> str:
 
 
 def one_line(error: Any) -> str:
-    """The last line of an error's text that says something."""
+    """The last line of an error's text that says something; empty for empty text."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    return lines[-1] if lines else "" if isinstance(error, str) else type(error).__name__

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from recbole_vagnn.experiments.plan import Job, protocol_hash
+from recbole_vagnn.experiments.plan import Job, protocol_of
 from recbole_vagnn.experiments.records import RunRecord
 from recbole_vagnn.result import Result
 
@@ -52,9 +52,10 @@ def to_record(job: Job, result: Result, threads: int) -> RunRecord:
         "model": job.contestant.label,
         "seed": job.seed,
         "settings": job.settings,
-        "fingerprint": "-".join(value[:12] for value in result.fingerprint.values()),
-        "protocol": protocol_hash(result.config),
+        "fingerprint": fingerprint_text(result.fingerprint),
+        "protocol": protocol_of(job, result.config),
         "version": result.versions["recbole_vagnn"],
+        "options": job.options_hash,
         **result.sizes,
         "best_epoch": result.best_epoch,
         "epochs": result.epochs,
@@ -69,6 +70,11 @@ def to_record(job: Job, result: Result, threads: int) -> RunRecord:
     per_user = pd.DataFrame({"user": result.users, "history": result.activity, **result.per_user})
     curve = pd.DataFrame([_curve_row(record, metric) for record in result.history])
     return RunRecord(row, per_user, curve)
+
+
+def fingerprint_text(hashes: Mapping[str, str]) -> str:
+    """The hashes of a split and its creators in one text."""
+    return "-".join(value[:12] for value in hashes.values())
 
 
 def _curve_row(record: dict[str, Any], metric: str) -> dict[str, Any]:

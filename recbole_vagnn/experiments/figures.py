@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from recbole_vagnn.experiments.records import Key
-from recbole_vagnn.experiments.tables import Summary, by_cut_off, heading
+from recbole_vagnn.experiments.summary import Summary, by_cut_off, heading
 
 _OURS = ("#D55E00", "#882255", "#332288")
 _RIVALS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#8C8C8C", "#999933")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from recbole_vagnn.defaults import property_file, read_yaml
+from recbole_vagnn.defaults import defaults, overlay, property_file, read_yaml
 from recbole_vagnn.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from recbole_vagnn.config import VloggerConfig
 
 FIRST_SEED = 2020
 METRICS = ("Recall", "NDCG", "MRR", "Hit", "Precision", "ItemCoverage", "GiniIndex", "AveragePopularity")
@@ -29,7 +34,21 @@ PROTOCOL = (
     "items_without_row",
     "sampler",
     "neg_scope",
+    "metrics",
+    "topk",
 )
+# What the benchmark itself gives every run → where a user says it.
+_GIVEN = {
+    "model": "the plan's `models`",
+    "dataset": "the plan's `datasets`",
+    "seed": "the plan's `seeds`",
+    "data_path": "--data-path",
+    "checkpoint_dir": "nowhere, checkpoints are not kept",
+    "show_progress": "nowhere, the benchmark shows it",
+    "torch_threads": "--cpus-per-run",
+}
+_OUR_DATA = ("VLOGGER_ID_FIELD", "FOLLOW_USER_ID_FIELD", "FOLLOW_VLOGGER_ID_FIELD", "FOLLOW_TIME_FIELD")
+_SEED_LIMIT = 2**32
 _KEYS = ("models", "datasets", "seeds", "options", "ours", "tuned")
 
 
@@ -71,6 +90,11 @@ class Job:
         """Data set, label and seed."""
         return self.dataset, self.contestant.label, self.seed
 
+    @property
+    def options_hash(self) -> str:
+        """Short hash of the model and all options but the seed: runs that differ in it are other runs."""
+        return _hash([self.contestant.model, {key: value for key, value in self.options.items() if key != "seed"}])
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -91,11 +115,15 @@ class Plan:
     tuned: Path | None = None
 
     def __post_init__(self) -> None:
-        for what, values in (("models", self.labels), ("datasets", self.datasets), ("seeds", self.seeds)):
-            if not values:
+        named: dict[str, tuple[Any, ...]] = {"models": self.labels, "datasets": self.datasets, "seeds": self.seeds}
+        for what, values in {**named, "ours": self.ours}.items():
+            if not values and what in named:
                 raise InputError(f"The plan has no {what}. Give at least one.")
-            if repeated := sorted({str(value) for value in values if list(values).count(value) > 1}):
+            if repeated := sorted({str(value) for value in values if values.count(value) > 1}):
                 raise InputError(f"The plan names {', '.join(repeated)} twice among its {what}. Remove one.")
+        _refuse_given(self.options, "The plan's `options`")
+        for contestant in self.contestants:
+            _refuse_given(contestant.options, contestant.label)
         for label in self.ours:
             if label not in self.labels:
                 raise InputError(
@@ -121,37 +149,53 @@ class Plan:
                     yield Job(dataset, contestant, seed, options, self.settings)
 
     def _options(self, dataset: str, contestant: Contestant) -> dict[str, Any]:
-        own = {**contestant.options, **self._tuned_options(dataset, contestant)}
+        own = overlay(contestant.options, self._tuned_options(dataset, contestant))
         common = {"metrics": list(METRICS), "topk": list(TOPK), **self.options}
         if fixed := sorted(own.keys() & set(PROTOCOL)):
             raise InputError(
                 f"{contestant.label} has options of its own that all runs must share: {', '.join(fixed)}. Put them "
                 f"into the plan's `options`."
             )
-        return {**common, **own}
+        return overlay(common, own)
 
     def _tuned_options(self, dataset: str, contestant: Contestant) -> dict[str, Any]:
         if self.tuned is None:
             return {}
-        return read_yaml(self.tuned / dataset / f"{contestant.label}.yaml")
+        path = self.tuned / dataset / f"{contestant.label}.yaml"
+        options = read_yaml(path)
+        _refuse_given(options, str(path))
+        return options
 
     def check(self, data_path: str | Path) -> None:
         """Build every run's configuration, so that no mistake is found after hours.
 
         Raises:
-            InputError: unknown model, option or data set, or tuned settings are missing.
+            InputError: unknown model, option or data set, tuned settings are missing, or a model would run on other
+                data or by another protocol than the rest.
         """
         from recbole_vagnn import registry
-        from recbole_vagnn.config import VloggerConfig
 
         self._check_tuned()
         for dataset in self.datasets:
             folder = Path(data_path, dataset)
             if dataset not in registry.EMBEDDED_DATASETS and not (folder / f"{dataset}.inter").is_file():
                 raise InputError(f"Data set {dataset!r} is not in {data_path}: make it with `recbole-vagnn prepare`.")
+        first: dict[str, tuple[str, dict[str, Any]]] = {}  # data set → label and protocol
         for job in self.jobs():
             if job.seed == self.seeds[0]:
-                VloggerConfig(job.contestant.model, job.dataset, {**job.options, "data_path": str(data_path)})
+                self._check_data_options(job)
+                protocol = _protocol(job, configuration(job, data_path).as_begun)
+                _require_one_protocol(job, protocol, *first.setdefault(job.dataset, (job.contestant.label, protocol)))
+
+    def _check_data_options(self, job: Job) -> None:
+        """Options of one model must not change the data that all share."""
+        from recbole.utils.argument_list import dataset_arguments
+
+        if fixed := sorted(job.options.keys() & {*dataset_arguments, *_OUR_DATA} - self.options.keys()):
+            raise InputError(
+                f"{job.contestant.label} has options of its own that change the data: {', '.join(fixed)}. Put them "
+                f"into the plan's `options`."
+            )
 
     def _check_tuned(self) -> None:
         if self.tuned is None:
@@ -179,15 +223,28 @@ def read_plan(name: str) -> Plan:
     content = read_yaml(path)
     for key in content:
         if key not in _KEYS:
-            raise InputError(f"{path}: unknown entry {key!r}.{did_you_mean(key, _KEYS)} Entries: {', '.join(_KEYS)}.")
+            known = ", ".join(_KEYS)
+            raise InputError(f"{path}: unknown entry {key!r}.{did_you_mean(str(key), _KEYS)} Entries: {known}.")
+    tuned = _entry(content, "tuned", str, path)
     return Plan(
-        contestants=tuple(_contestant(entry, path) for entry in content.get("models") or ()),
-        datasets=tuple(map(str, content.get("datasets") or ())),
+        contestants=tuple(_contestant(entry, path) for entry in _entry(content, "models", list, path)),
+        datasets=tuple(map(str, _entry(content, "datasets", list, path))),
         seeds=seeds(content.get("seeds", 1)),
-        options=dict(content.get("options") or {}),
-        ours=tuple(content.get("ours") or ()),
-        tuned=Path(content["tuned"]) if content.get("tuned") else None,
+        options=_entry(content, "options", dict, path),
+        ours=tuple(map(str, _entry(content, "ours", list, path))),
+        tuned=Path(tuned).expanduser() if tuned else None,
     )
+
+
+def _entry(content: Mapping[str, Any], key: str, kind: type[Any], path: Path) -> Any:
+    """An entry of a plan; an empty one where it is missing."""
+    value = content.get(key)
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        wanted = {"list": "a list: [A, B]", "dict": "a mapping: {option: value}", "str": "the path of a folder"}
+        raise InputError(f"{path}: `{key}` is {value!r}; it must be {wanted[kind.__name__]}.")
+    return value
 
 
 def seeds(given: int | Sequence[int]) -> tuple[int, ...]:
@@ -196,11 +253,15 @@ def seeds(given: int | Sequence[int]) -> tuple[int, ...]:
     Raises:
         InputError: neither.
     """
-    if isinstance(given, int) and not isinstance(given, bool) and given >= 1:
+    if _is_whole(given) and given >= 1:
         return tuple(range(FIRST_SEED, FIRST_SEED + given))
-    if isinstance(given, (list, tuple)) and given and all(isinstance(seed, int) for seed in given):
+    if isinstance(given, (list, tuple)) and given and all(_is_whole(s) and 0 <= s < _SEED_LIMIT for s in given):
         return tuple(given)
-    raise InputError(f"`seeds` is {given!r}; give how many, or a list of whole numbers.")
+    raise InputError(f"`seeds` is {given!r}; give how many, or a list of whole numbers from 0 and below 2^32.")
+
+
+def _is_whole(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _contestant(entry: Any, path: Path) -> Contestant:
@@ -220,7 +281,7 @@ def _contestant(entry: Any, path: Path) -> Contestant:
 def with_changes(plan: Plan, **changes: Any) -> Plan:
     """The plan with those of ``changes`` that are not None; options are added to its own."""
     given: Mapping[str, Any] = {key: value for key, value in changes.items() if value is not None}
-    options = {**plan.options, **given.get("options", {})}
+    options = overlay(plan.options, given.get("options", {}))
     ours = given.get("ours", plan.ours)
     if "contestants" in given and "ours" not in given:
         labels = [contestant.label for contestant in given["contestants"]]
@@ -228,7 +289,70 @@ def with_changes(plan: Plan, **changes: Any) -> Plan:
     return replace(plan, **{**given, "options": options, "ours": ours})
 
 
+def configuration(job: Job, data_path: str | Path) -> VloggerConfig:
+    """The configuration of a run; nothing is loaded.
+
+    Raises:
+        InputError: an option is wrong; the message names model and data set.
+    """
+    from recbole_vagnn.config import VloggerConfig
+
+    try:
+        with _kept_environment():
+            return VloggerConfig(job.contestant.model, job.dataset, {**job.options, "data_path": str(data_path)})
+    except InputError as error:
+        raise InputError(f"{job.contestant.label} on {job.dataset}: {error}") from None
+
+
+@contextmanager
+def _kept_environment() -> Iterator[None]:
+    """A configuration chooses the GPU of this process by a variable, which would hide the others from the runs."""
+    name = "CUDA_VISIBLE_DEVICES"
+    before = os.environ.get(name)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+
+
 def protocol_hash(config: Mapping[str, Any]) -> str:
-    """Short hash of the options that make runs comparable, from a Result's configuration."""
-    text = json.dumps({key: config.get(key) for key in PROTOCOL if key != "eval_step"}, sort_keys=True, default=str)
+    """Short hash of the options that make runs comparable, from a configuration of plain values."""
+    return _hash({key: config.get(key) for key in PROTOCOL})
+
+
+def protocol_of(job: Job, config: Mapping[str, Any]) -> str:
+    """:func:`protocol_hash` of a run, from its configuration: ``Result.config`` or ``VloggerConfig.as_begun``."""
+    return protocol_hash(_protocol(job, config))
+
+
+def _protocol(job: Job, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the protocol, ``eval_step`` as it was asked for: linear models train once and always have 1."""
+    from recbole_vagnn.config import dataset_options
+
+    values = {key: config.get(key) for key in PROTOCOL}
+    if "TRADITIONAL" in str(config["MODEL_TYPE"]):
+        lower = defaults("", job.dataset)
+        of_data = dataset_options("", job.dataset, Path(config["data_path"]).parent, lower)
+        values["eval_step"] = {**lower, **of_data, **job.options}["eval_step"]
+    return values
+
+
+def _require_one_protocol(job: Job, protocol: dict[str, Any], label: str, of_first: dict[str, Any]) -> None:
+    for key, value in protocol.items():
+        if value != of_first[key]:
+            raise InputError(
+                f"On {job.dataset} {job.contestant.label} would run with `{key}` {value!r}, {label} with "
+                f"{of_first[key]!r}: all runs share it. Put it into the plan's `options`."
+            )
+
+
+def _refuse_given(options: Mapping[str, Any], where: str) -> None:
+    for key in options:
+        if key in _GIVEN:
+            raise InputError(f"{where} cannot set `{key}`. Its place: {_GIVEN[key]}.")
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -5,7 +5,8 @@ whole: its row is written last, so a row means that everything of the run is the
 
 Columns of runs.csv: ``dataset``, ``model`` (the contestant's label), ``seed``, ``settings`` ("authors" or "tuned"),
 ``fingerprint`` (of the split and the creators), ``protocol`` (hash of evaluation options), ``version`` (of this
-package), ``users``, ``items``, ``vloggers``, ``train``, ``valid``, ``test`` (sizes), ``best_epoch``, ``epochs``,
+package), ``options`` (hash of the options given to the run, its seed apart), ``users``, ``items``, ``vloggers``,
+``train``, ``valid``, ``test`` (sizes), ``best_epoch``, ``epochs``,
 ``valid_<metric>``, ``test_<metric>`` (e.g. ``test_recall@10``), ``train_seconds``, ``epoch_seconds`` (training alone),
 ``valid_seconds``, ``test_seconds``, ``total_seconds``, ``peak_memory_mb``, ``peak_gpu_memory_mb``, ``parameters``,
 ``threads``.
@@ -33,7 +34,7 @@ KEY = ("dataset", "model", "seed")
 Key = tuple[str, str, int]
 # Runs that differ in one of these were not made under one protocol and are never compared.
 SAME = ("fingerprint", "protocol", "version", "settings")
-_TEXT = ("dataset", "model", *SAME)
+_TEXT = ("dataset", "model", *SAME, "options")
 _SUFFIX = {"per_user": "parquet", "curves": "csv"}
 
 

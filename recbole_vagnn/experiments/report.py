@@ -16,11 +16,23 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_vagnn.experiments import figures, tables
+from recbole_vagnn.experiments import figures, markup, tables
 from recbole_vagnn.experiments.figures import Picture
 from recbole_vagnn.experiments.records import Key, Records, file_name
 from recbole_vagnn.experiments.significance import KEY_COLUMNS, significance_table
-from recbole_vagnn.experiments.tables import LEVEL, NONE, Summary, Table, comparison, heading, percent_text
+from recbole_vagnn.experiments.summary import (
+    Summary,
+    about_text,
+    best,
+    failure_text,
+    heading,
+    missing_text,
+    seeds_text,
+    settings_text,
+    sizes_text,
+    summarise,
+)
+from recbole_vagnn.experiments.tables import LEVEL, NONE, Table, comparison, percent_text
 
 SEED = 0  # of the bootstrap
 SAMPLES = 10_000
@@ -45,7 +57,7 @@ def write_reports(
         InputError: there is no run, the runs of a data set cannot be compared, or they differ in users.
     """
     records = Records(folder)
-    summaries = tables.summarise(records.runs, ours, order)
+    summaries = summarise(records.runs, ours, order)
     styles = figures.looks([model for summary in summaries for model in summary.models], ours)
     tests, pictures = [], []
     for summary in summaries:
@@ -56,8 +68,8 @@ def write_reports(
     significance = pd.concat(tests, ignore_index=True) if tests else pd.DataFrame(columns=["settings", *KEY_COLUMNS])
     texts = {
         "report.html": html(summaries, significance, pictures, command, failures),
-        "table.md": tables.markdown(summaries, significance, command, failures),
-        "table.tex": tables.latex(summaries, significance, command, failures),
+        "table.md": markup.markdown(summaries, significance, command, failures),
+        "table.tex": markup.latex(summaries, significance, command, failures),
         "table.csv": tables.wide(summaries).to_csv(index=False),
         "significance.csv": significance.to_csv(index=False),
     }
@@ -150,7 +162,7 @@ def _winners(summary: Summary) -> str:
     """Who has the best mean, on which metrics."""
     wins: dict[str, list[str]] = {}
     for metric in summary.metrics:
-        names = tables.best(summary, metric)
+        names = best(summary, metric)
         value = summary.means.at[names[0], f"test_{metric}"]
         wins.setdefault(" and ".join(names), []).append(f"{heading(metric)} {value:.4f}")
     parts = [f"{names} on {len(won)} ({', '.join(won)})" for names, won in wins.items()]
@@ -276,7 +288,7 @@ def _protocol(summaries: Sequence[Summary], command: str) -> str:
 
 def _facts(summary: Summary) -> list[str]:
     facts = summary.facts
-    texts = [tables.sizes_text(summary), tables.settings_text(summary), tables.seeds_text(summary)]
+    texts = [sizes_text(summary), settings_text(summary), seeds_text(summary)]
     hashes = [" ".join(str(facts["fingerprint"]).split("-")), str(facts["protocol"]), str(facts["version"])]
     return [summary.dataset, *texts, *hashes]
 
@@ -285,7 +297,7 @@ def _facts(summary: Summary) -> list[str]:
 
 
 def _dataset(i: int, summary: Summary, significance: pd.DataFrame, pictures: Sequence[Picture]) -> str:
-    parts = [f"<p>{escape(tables.about_text(summary))}</p>"]
+    parts = [f"<p>{escape(about_text(summary))}</p>"]
     parts += [_table(table) for table in tables.tables(summary, significance)]
     parts.append(_significance(summary, significance))
     parts += [_figure(picture) for picture in pictures if picture.dataset == summary.dataset]
@@ -381,7 +393,7 @@ def _figure(picture: Picture) -> str:
 
 
 def _failures(summaries: Sequence[Summary], failures: pd.DataFrame | None) -> str:
-    failed, missing = tables.failure_text(failures), tables.missing_text(summaries)
+    failed, missing = failure_text(failures), missing_text(summaries)
     parts = [f"<h3>Failed</h3>{_items(failed or ['none'])}", f"<h3>Missing</h3>{_items(missing or ['none'])}"]
     return "".join(parts)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.experiments.events import Failure, Listener, Progress, one_line
@@ -17,7 +19,7 @@ from recbole_vagnn.experiments.execute import execute
 from recbole_vagnn.experiments.plan import Job
 
 ATTEMPTS = 2
-_EPOCH = "epoch"
+_TAIL_BYTES = 2**16  # of a dead process's errors
 
 
 def run_serially(jobs: Iterable[Job], data_path: str, threads: int, listener: Listener) -> None:
@@ -26,7 +28,7 @@ def run_serially(jobs: Iterable[Job], data_path: str, threads: int, listener: Li
     Args:
         jobs: the runs.
         data_path: folder of the data sets, absolute.
-        threads: of torch.
+        threads: of torch, and of other libraries unless ``OMP_NUM_THREADS`` is set.
         listener: told of everything.
     """
     for job in jobs:
@@ -51,25 +53,46 @@ def _run_one(job: Job, data_path: str, threads: int, listener: Listener) -> None
 
 def _in_process(job: Job, data_path: str, threads: int, listener: Listener) -> Any:
     """A RunRecord, an InputError, or the text of why the process died."""
-    with tempfile.TemporaryDirectory(prefix="recbole-vagnn-job-") as folder:
-        request, answer = Path(folder, "request"), Path(folder, "answer")
-        request.write_bytes(pickle.dumps((job, data_path, threads)))
-        command = [sys.executable, "-W", "ignore", "-m", "recbole_vagnn.experiments.serial", folder]
-        with (
-            Path(folder, "errors").open("w+") as said,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True) as process,
-        ):
-            assert process.stdout is not None
+    with tempfile.TemporaryDirectory(prefix="recbole-vagnn-job-") as name:
+        folder = Path(name)
+        (folder / "request").write_bytes(pickle.dumps((job, data_path, threads)))
+        code = _call(folder, job, threads, listener)
+        answer = folder / "answer"
+        return pickle.loads(answer.read_bytes()) if answer.is_file() else _cause(folder / "errors", code)
+
+
+def _call(folder: Path, job: Job, threads: int, listener: Listener) -> int:
+    """Run the process of a job and pass its progress on; returns its exit code."""
+    command = [sys.executable, "-W", "ignore", "-m", "recbole_vagnn.experiments.serial", str(folder)]
+    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
+    with (
+        (folder / "errors").open("wb") as said,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True, env=environment
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
             for line in process.stdout:
-                word, *rest = line.split()
-                if word == _EPOCH:
-                    listener.progressed(job, Progress(int(rest[0]), float(rest[1]) if rest[1] != "-" else None))
+                epochs, best = line.split()
+                listener.progressed(job, Progress(int(epochs), float(best) if best != "-" else None))
+        except BaseException:  # Ctrl-C above all: nobody would end the training, or wait for its end
+            process.kill()
             process.wait()
-            said.seek(0)
-            errors = said.read()
-        if not answer.is_file():
-            return f"{one_line(errors)} (exit code {process.returncode})"
-        return pickle.loads(answer.read_bytes())
+            raise
+        return process.wait()
+
+
+def _cause(errors: Path, code: int) -> str:
+    """Why a process died, in one line."""
+    with errors.open("rb") as file:
+        file.seek(max(0, errors.stat().st_size - _TAIL_BYTES))
+        said = one_line(file.read().decode(errors="replace"))
+    try:
+        end = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    except ValueError:
+        end = f"killed by signal {-code}"
+    return f"{said} ({end})" if said else end
 
 
 class BestSoFar:
@@ -93,12 +116,13 @@ class BestSoFar:
 
 def _child(folder: Path) -> None:
     """Body of the process of one job."""
+    channel = _own_channel()
     job, data_path, threads = pickle.loads((folder / "request").read_bytes())
     best = BestSoFar(job.options.get("valid_metric", "recall@10"))
 
     def tell(record: Any) -> None:
         progress = best.after(record)
-        print(_EPOCH, progress.epochs, "-" if progress.best is None else progress.best, flush=True)
+        print(progress.epochs, "-" if progress.best is None else progress.best, file=channel)
 
     try:
         outcome: Any = execute(job, data_path, threads, tell)
@@ -110,6 +134,13 @@ def _child(folder: Path) -> None:
     draft = folder / "draft"
     draft.write_bytes(pickle.dumps(outcome))
     draft.rename(folder / "answer")
+
+
+def _own_channel() -> TextIO:
+    """The pipe to the parent, for progress alone: what models and libraries print goes to the errors."""
+    channel = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    return channel
 
 
 if __name__ == "__main__":

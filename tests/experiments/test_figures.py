@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from scipy import stats
 
-from recbole_vagnn.experiments import figures, tables
+from recbole_vagnn.experiments import figures
 from recbole_vagnn.experiments.figures import Picture, Users, looks
 from recbole_vagnn.experiments.records import Records
+from recbole_vagnn.experiments.summary import summarise
 from tests.experiments.cases import MODELS, value, write_records
 
 CROWD = tuple(f"Model{i}" for i in range(17))
@@ -26,7 +27,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
 
 
 def drawn(records: Records, ours: tuple[str, ...] = ("VAGNN",)) -> dict[str, Picture]:
-    (summary,) = tables.summarise(records.runs, ours, MODELS)
+    (summary,) = summarise(records.runs, ours, MODELS)
     users = figures.average_seeds(dict(records.per_user()))
     pictures = figures.draw(summary, users, dict(records.curves()), looks(summary.models, ours))
     return {picture.kind: picture for picture in pictures}
@@ -144,7 +145,7 @@ def test_one_epoch_is_a_point() -> None:
 
 
 def test_the_metric_of_early_stopping_is_found(records: Records) -> None:
-    (summary,) = tables.summarise(records.runs)
+    (summary,) = summarise(records.runs)
     assert figures._stopping_metric(dict(records.curves()), summary) == "Recall@10"
     other = {key: curve.assign(valid=curve["valid"] / 2) for key, curve in records.curves()}
     assert figures._stopping_metric(other, summary) == "metric of early stopping"
@@ -158,7 +159,7 @@ def test_headline_metrics() -> None:
 
 
 def test_records_without_users_curves_or_seconds_lack_those_figures(records: Records) -> None:
-    (summary,) = tables.summarise(records.runs.drop(columns="train_seconds"))
+    (summary,) = summarise(records.runs.drop(columns="train_seconds"))
     assert figures.draw(summary, None, {}, looks(MODELS, [])) == []
     users = Users(pd.Series([3, 4]), {"Pop": pd.DataFrame({"another@10": [0.0, 1.0]})})
     assert figures.draw(summary, users, {}, looks(MODELS, [])) == []

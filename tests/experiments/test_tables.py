@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from recbole_vagnn.errors import InputError
-from recbole_vagnn.experiments import tables
+from recbole_vagnn.experiments import markup, tables
 from recbole_vagnn.experiments.records import Records
-from recbole_vagnn.experiments.tables import Summary, Table
+from recbole_vagnn.experiments.summary import Summary, by_cut_off, missing_runs, summarise
+from recbole_vagnn.experiments.tables import Table
 from tests.experiments.cases import DATASETS, METRICS, MODELS, record, value, write_records
 
 FAILED = pd.DataFrame(
@@ -29,7 +30,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
 
 @pytest.fixture
 def summaries(records: Records) -> list[Summary]:
-    return tables.summarise(records.runs, ["VAGNN"], MODELS)
+    return summarise(records.runs, ["VAGNN"], MODELS)
 
 
 def runs(**columns: list[object]) -> pd.DataFrame:
@@ -40,7 +41,7 @@ def runs(**columns: list[object]) -> pd.DataFrame:
 
 
 def accuracy(of: pd.DataFrame, ours: list[str] | None = None, order: list[str] | None = None) -> Table:
-    (summary,) = tables.summarise(of, ours or [], order or [])
+    (summary,) = summarise(of, ours or [], order or [])
     return tables.tables(summary)[0]
 
 
@@ -108,9 +109,9 @@ def test_order_is_the_given_one_and_nobody_is_hidden(records: Records) -> None:
 
 def test_missing_runs_are_listed(tmp_path: Path) -> None:
     gone = [("films", "EASE", 2021), *(("films", "Pop", seed) for seed in (2020, 2021, 2022))]
-    summaries = tables.summarise(write_records(tmp_path, datasets=["films"], without=gone).runs, [], MODELS)
-    assert tables.missing_runs(summaries) == [("films", "Pop", (2020, 2021, 2022)), ("films", "EASE", (2021,))]
-    text = tables.markdown(summaries)
+    summaries = summarise(write_records(tmp_path, datasets=["films"], without=gone).runs, [], MODELS)
+    assert missing_runs(summaries) == [("films", "Pop", (2020, 2021, 2022)), ("films", "EASE", (2021,))]
+    text = markup.markdown(summaries)
     assert "| Pop | — | — | 0 |" in text
     assert "- EASE on films: no run with seed 2021\n" in text
 
@@ -119,12 +120,12 @@ def test_missing_runs_are_listed(tmp_path: Path) -> None:
 def test_what_cannot_be_compared_is_never_in_one_table(name: str) -> None:
     mixed = runs(model=["A", "B", "C"], **{"test_recall@10": [1, 2, 3], name: ["x", "y", "x"]})
     with pytest.raises(InputError, match=rf"The runs on d differ in {name}: x \(2\), y \(1\)\..*never mixed"):
-        tables.summarise(mixed)
+        summarise(mixed)
 
 
 def test_no_runs_no_tables() -> None:
     with pytest.raises(InputError, match="no finished run"):
-        tables.summarise(pd.DataFrame(columns=["dataset", "model", "seed"]))
+        summarise(pd.DataFrame(columns=["dataset", "model", "seed"]))
 
 
 def test_exposure_has_its_own_table_with_directions(summaries: list[Summary]) -> None:
@@ -155,12 +156,12 @@ def test_seconds_of_runs_with_other_threads_are_not_comparable(tmp_path: Path) -
     records = Records(tmp_path)
     records.add(record(("films", "Pop", 1), threads=1))
     records.add(record(("films", "EASE", 1), threads=2))
-    cost = tables.tables(tables.summarise(records.runs)[0])[-1]
+    cost = tables.tables(summarise(records.runs)[0])[-1]
     assert "Seconds cannot be compared: runs had 1 or 2 threads." in cost.notes
 
 
 def test_a_table_for_each_cut_off_in_numerical_order() -> None:
-    groups = tables.by_cut_off(["recall@20", "ndcg@20", "recall@5", "ndcg@5", "recall@100"])
+    groups = by_cut_off(["recall@20", "ndcg@20", "recall@5", "ndcg@5", "recall@100"])
     assert list(groups.items()) == [
         ("5", ["recall@5", "ndcg@5"]),
         ("20", ["recall@20", "ndcg@20"]),
@@ -176,36 +177,39 @@ def significance(p: float) -> pd.DataFrame:
 @pytest.mark.parametrize(("p", "settings", "star"), [(0.04, "tuned", "*"), (0.06, "tuned", ""), (0.04, "authors", "")])
 def test_stars_stand_in_tuned_tables_only(p: float, settings: str, star: str) -> None:
     of = runs(model=["A", "B", "O"], settings=[settings] * 3, **{"test_recall@10": [0.1, 0.2, 0.1]})
-    table = tables.tables(tables.summarise(of, ["O"])[0], significance(p))[0]
+    table = tables.tables(summarise(of, ["O"])[0], significance(p))[0]
     assert table.footer[0][1][0] == f"−50.0 %{star}"
     assert (tables.STAR in table.notes) == bool(star)
     assert (tables.UNTESTED in table.notes) == (settings == "authors")
 
 
 def test_markdown_is_a_table_of_equal_rows(summaries: list[Summary]) -> None:
-    text = tables.markdown(summaries, None, "recbole-vagnn benchmark --out `x`", FAILED)
+    text = markup.markdown(summaries, None, "recbole-vagnn benchmark --out `x`", FAILED)
     assert "``recbole-vagnn benchmark --out `x```" in text
     assert "| VAGNN | **0.1800 ± 0.0020** | **0.0900 ± 0.0020** | 3 |" in text
     assert "| SimGCL | <u>0.1500 ± 0.0020</u> |" in text
     assert "60 users, 1,000 items, 100 vloggers; 1,200 training, 60 validation, 60 test interactions" in text
     assert "Every model tuned. 3 seeds (2020, 2021, 2022)." in text
-    assert "All 15 runs share split split-of-5, protocol 0012e5 and recbole-vagnn 1.0." in text
+    same = (
+        "the same fingerprint of split and creators (split-of-5), protocol (0012e5) and version of recbole-vagnn (1.0)"
+    )
+    assert f"All 15 runs, of 5 models, have {same}." in text
     assert r"- NGCF on goods, seed 2020 (2 attempts): out\_of\_memory \| 100% of \<1 GB\> second line" in text
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
 
 def test_tex_escapes_every_special_character() -> None:
-    assert tables.tex(r"a_b & 50% $x #1 {y} ~^\ <>|") == (
+    assert markup.tex(r"a_b & 50% $x #1 {y} ~^\ <>|") == (
         r"a\_b \& 50\% \$x \#1 \{y\} \textasciitilde{}\textasciicircum{}\textbackslash{} "
         r"\textless{}\textgreater{}\textbar{}"
     )
-    assert tables.tex("λ2 τ ± − — é") == r"$\lambda$2 $\tau$ $\pm$ $-$ --- é"
+    assert markup.tex("λ2 τ ± − — é") == r"$\lambda$2 $\tau$ $\pm$ $-$ --- é"
 
 
 def test_latex_has_balanced_environments_and_full_rows(summaries: list[Summary]) -> None:
     """There is no TeX here: braces, environments, columns and special characters are counted instead."""
-    text = tables.latex(summaries, None, "recbole-vagnn benchmark --out 50%_x", FAILED)
+    text = markup.latex(summaries, None, "recbole-vagnn benchmark --out 50%_x", FAILED)
     lines = [line for line in text.splitlines() if not line.startswith("%")]
     code = "\n".join(lines)
     assert r"VAGNN & \textbf{0.1800 $\pm$ 0.0020} &" in code
