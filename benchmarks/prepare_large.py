@@ -30,7 +30,7 @@ _CONVERT = """
 import sys
 from recbole_vagnn.prepare.pipeline.run import prepare
 prepare("kuairand", sys.argv[1], name="large", data_path=sys.argv[2], filters={"user_core": 5, "item_core": 5},
-        quiet=False, overwrite=True, memory=sys.argv[3])
+        positive=[sys.argv[4]], quiet=False, overwrite=True, memory=sys.argv[3])
 """
 
 
@@ -78,10 +78,10 @@ def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None
     draft.rename(path)
 
 
-def convert(folder: Path, target: Path, memory: str) -> dict[str, float]:
+def convert(folder: Path, target: Path, memory: str, positive: str) -> dict[str, float]:
     """Convert in a process of its own; seconds and the peak of its resident memory in MiB, sampled every 20 ms."""
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-c", _CONVERT, str(folder), str(target), memory])
+    process = subprocess.Popen([sys.executable, "-c", _CONVERT, str(folder), str(target), memory, positive])
     peak = [0]
 
     def watch() -> None:
@@ -108,6 +108,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--memory", default="2GB", help="limit of the database")
+    parser.add_argument("--positive", default="is_click", help="rows that count; all: nothing is filtered away")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     arguments = parser.parse_args()
     source, target = arguments.folder / f"log-{arguments.rows}", arguments.folder / "converted"
@@ -116,7 +117,8 @@ def main() -> None:
         "rows": arguments.rows,
         "log_bytes": sum(path.stat().st_size for path in source.iterdir()),
         "memory_limit": arguments.memory,
-        **convert(source, target, arguments.memory),
+        "positive": arguments.positive,
+        **convert(source, target, arguments.memory, arguments.positive),
         "cores": os.cpu_count(),
         "load_average": os.getloadavg()[0],
         "versions": f"Python {platform.python_version()}, duckdb {duckdb.__version__}, pyarrow {pyarrow.__version__}",
