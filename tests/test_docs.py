@@ -35,10 +35,10 @@ def test_every_prepare_command_of_the_docs_is_accepted(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    release = tmp_path / "takatak"
-    release.mkdir()
-    for name in ("vlogger_video_data.txt", "user_vlogger_data2.txt"):
-        (release / name).touch()
+    for release in (tmp_path / "takatak", tmp_path / "DATA" / "takatak"):
+        release.mkdir(parents=True)
+        for name in ("vlogger_video_data.txt", "user_vlogger_data2.txt"):
+            (release / name).touch()
     _, _, source, *arguments = shlex.split(line, comments=True)
     group = main.commands["prepare"]
     assert isinstance(group, click.Group)
