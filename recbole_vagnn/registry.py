@@ -35,6 +35,13 @@ MODELS: dict[str, str] = {
     "VloggerPop": "recbole_vagnn.models.vlogger_pop:VloggerPop",
     "GTN": "recbole_vagnn.models.gtn:GTN",
 }
+# RecBole's model → its subclass of the same results, which `fast_propagation: True` picks
+FAST_MODELS: dict[str, str] = {
+    "LightGCN": "recbole_vagnn.models.recbole_fast.lightgcn:FastLightGCN",
+    "NGCF": "recbole_vagnn.models.recbole_fast.ngcf:FastNGCF",
+    "SGL": "recbole_vagnn.models.recbole_fast.sgl:FastSGL",
+    "NCL": "recbole_vagnn.models.recbole_fast.ncl:FastNCL",
+}
 DATASET_CLASS = "recbole_vagnn.data.dataset:VloggerDataset"
 
 # data set name → "module:function(folder)": made from material that is already installed, at first use
@@ -88,14 +95,20 @@ def known_models() -> list[str]:
     return [*MODELS, *(name for name in recbole_models() if name not in MODELS)]
 
 
-def model_class(name: str) -> type:
+def model_class(name: str, config: Config | None = None) -> type:
     """The class of a model of ours or of a general recommender of RecBole.
+
+    Args:
+        name: model name.
+        config: of the run; where its ``fast_propagation`` is True, a class of ``FAST_MODELS`` takes RecBole's place.
 
     Raises:
         InputError: no such model; the message suggests the closest name.
     """
     if name in MODELS:
         return load_reference(MODELS[name])  # type: ignore[no-any-return]
+    if name in FAST_MODELS and config is not None and config["fast_propagation"]:
+        return load_reference(FAST_MODELS[name])  # type: ignore[no-any-return]
     if name in recbole_models():
         return getattr(importlib.import_module(recbole_models()[name]), name)  # type: ignore[no-any-return]
     known = known_models()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recbole_vagnn.nn.losses import bpr_loss, info_nce, squared_norm_of_rows
+from recbole_vagnn.nn.losses import bpr_loss, info_nce, info_nce_against_all, squared_norm_of_rows
 
 
 def random_views(n: int, d: int, seed: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -131,6 +131,92 @@ def test_info_nce_computes_in_single_precision_or_wider(dtype: torch.dtype) -> N
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(want, rel=1e-4)
     assert views[0].grad.dtype == dtype
+
+
+@pytest.mark.parametrize("n", [3, 700])
+def test_parts_of_info_nce_add_up_to_the_whole_with_its_gradients(n: int) -> None:
+    results = []
+    for parts in ([None], [slice(0, n // 3), slice(n // 3, n // 3), slice(n // 3, n)]):
+        views = random_views(n, 6, seed=8)
+        loss = sum(info_nce(*views, 0.1, rows=part) for part in parts)
+        loss.backward()
+        results.append((loss.detach(), views[0].grad, views[1].grad))
+    for got, want in zip(*results, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-13)
+
+
+def test_a_part_of_info_nce_is_its_own_terms_over_all_rows() -> None:
+    first, second = (x.detach() for x in random_views(5, 3, seed=9))
+    cosines = functional.cosine_similarity(first[:, None], second, dim=2) / 0.2
+    want = (cosines.logsumexp(1) - cosines.diagonal())[3:].sum() / 5
+    assert info_nce(first, second, 0.2, rows=slice(3, 5)).item() == pytest.approx(want.item(), rel=1e-10)
+    assert abs(want.item() - dense_info_nce(first, second, 0.2).item()) > 1e-3
+
+
+# ------------------------------------------------------------------------- InfoNCE against all nodes
+
+
+def dense_against_all(first: Tensor, second: Tensor, nodes: Tensor, tau: float) -> Tensor:
+    """Σ of −log softmax over all rows of the second view, one term for each time a node is named."""
+    one, two = (x / x.norm(dim=1, keepdim=True) for x in (first, second))
+    logits = one[nodes] @ two.T / tau
+    return -torch.log_softmax(logits, dim=1).gather(1, nodes[:, None]).sum()
+
+
+@pytest.mark.parametrize("tau", [0.01, 0.05, 0.2, 1.0])
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (6, 20), (40, 5), (1300, 2500)])
+def test_info_nce_against_all_and_its_gradients_equal_the_dense_formula(n: int, m: int, tau: float) -> None:
+    nodes = torch.randint(0, n, (m,), generator=torch.Generator().manual_seed(m))
+    results = []
+    for formula in (info_nce_against_all, dense_against_all):
+        views = random_views(n, 6, seed=n)
+        loss = formula(*views, nodes, tau)
+        (3.0 * loss).backward()
+        results.append((loss.detach(), views[0].grad, views[1].grad))
+    for got, want in zip(*results, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("tau", [0.03, 0.3])
+def test_gradients_of_info_nce_against_all_are_its_slopes(tau: float) -> None:
+    nodes = torch.tensor([4, 1, 4, 4, 0])
+    assert torch.autograd.gradcheck(lambda x, y: info_nce_against_all(x, y, nodes, tau), random_views(6, 3, seed=0))
+
+
+def test_info_nce_against_all_counts_a_node_as_often_as_it_is_named_and_in_any_order() -> None:
+    views = [x.detach() for x in random_views(30, 4, seed=3)]
+    single = [info_nce_against_all(*views, torch.tensor([node]), 0.2).item() for node in (7, 2)]
+    together = info_nce_against_all(*views, torch.tensor([7, 2, 7, 7]), 0.2).item()
+    assert together == pytest.approx(3 * single[0] + single[1], rel=1e-12)
+
+
+def test_info_nce_against_all_of_every_node_once_is_the_sum_of_info_nce() -> None:
+    views = [x.detach() for x in random_views(30, 4, seed=4)]
+    assert info_nce_against_all(*views, torch.randperm(30), 0.2).item() == pytest.approx(
+        30 * info_nce(*views, 0.2).item(), rel=1e-12
+    )
+
+
+def test_info_nce_against_all_of_no_node_is_zero_with_zero_gradient() -> None:
+    views = random_views(5, 3, seed=0)
+    loss = info_nce_against_all(*views, torch.zeros(0, dtype=torch.int64), 0.2)
+    loss.backward()
+    assert loss.item() == 0
+    assert all(view.grad.abs().max() == 0 for view in views)
+
+
+@pytest.mark.parametrize("tau", [1e-4, 0.0499, 0.05])
+@pytest.mark.parametrize("aligned", [1.0, -1.0])
+def test_info_nce_against_all_is_right_in_single_precision_at_small_temperatures(tau: float, aligned: float) -> None:
+    first = random_views(600, 4, seed=4, dtype=torch.float32)[0]
+    second = (aligned * first.detach()).requires_grad_()
+    nodes = torch.arange(600).repeat(2)
+    loss = info_nce_against_all(first, second, nodes, tau)
+    loss.backward()
+    want = dense_against_all(first.detach().double(), second.detach().double(), nodes, tau).item()
+    assert loss.item() / 1200 == pytest.approx(want / 1200, rel=1e-4, abs=1e-3)
+    assert torch.isfinite(first.grad).all()
+    assert torch.isfinite(second.grad).all()
 
 
 # ----------------------------------------------------------------------------------------- BPR
