@@ -6,7 +6,7 @@ RESOLVE_FOR ?= 3.12 3.13
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint resolve wheel clean
+.PHONY: run test lint bench bench-scale resolve wheel clean
 
 run: $(INSTALLED)  ## train and evaluate VA-GNN on the embedded data set
 	$(BIN)/python run_recbole.py --model=VAGNN
@@ -18,6 +18,12 @@ lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(INSTALLED)  ## speed and memory beside RecBole's own classes (minutes; wants a quiet machine)
+	$(BIN)/python -W ignore benchmarks/bench.py
+
+bench-scale: $(INSTALLED)  ## time and memory from 10^5 to 10^7 interactions
+	$(BIN)/python -W ignore benchmarks/bench_scale.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
