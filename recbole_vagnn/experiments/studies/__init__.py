@@ -1,0 +1,1 @@
+"""Studies: experiments that answer one question each."""
