@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from recbole_vagnn.models.vagnn import VAGNN
     from recbole_vagnn.result import Result
     from recbole_vagnn.runner import run
+    from recbole_vagnn.serving.recommender import Recommender, load
 
 __version__ = "0.1.0"
-__all__ = ["VAGNN", "InputError", "Result", "VloggerDataset", "__version__", "run"]
+__all__ = ["VAGNN", "InputError", "Recommender", "Result", "VloggerDataset", "__version__", "load", "run"]
 
 _LAZY = {
     "VAGNN": "recbole_vagnn.models.vagnn",
     "VloggerDataset": "recbole_vagnn.data.dataset",
     "Result": "recbole_vagnn.result",
     "run": "recbole_vagnn.runner",
+    "Recommender": "recbole_vagnn.serving.recommender",
+    "load": "recbole_vagnn.serving.recommender",
 }
 
 compat.check_stack()

@@ -13,6 +13,9 @@ import click
 from recbole_vagnn import __version__, registry
 from recbole_vagnn.cli_benchmark import benchmark
 from recbole_vagnn.cli_prepare import INTERRUPTED, PrepareGroup
+from recbole_vagnn.cli_serving import export, recommend
+from recbole_vagnn.cli_study import study
+from recbole_vagnn.cli_tune import tune
 from recbole_vagnn.defaults import variants
 from recbole_vagnn.errors import InputError
 
@@ -48,6 +51,7 @@ def main() -> None:
 @click.option("--config_files", help="YAML files of options, separated by spaces; later ones win.")
 @click.option("--result_file", type=click.Path(dir_okay=False), help="Write the result as JSON to this file.")
 @click.option("--resume", type=click.Path(), help="Go on with a killed run: its .pth or .last file.")
+@click.option("--no-pth", is_flag=True, help="Keep the checkpoint folder alone, without RecBole's .pth (a pickle).")
 @click.option("--nproc", type=int, default=1, help="Processes; only 1 is supported so far.")
 @click.option("--ip", default="localhost", help="RecBole's address of the master node (with --nproc > 1).")
 @click.option("--port", default="5678", help="RecBole's port of the master node (with --nproc > 1).")
@@ -62,6 +66,7 @@ def run(
     config_files: str | None,
     result_file: str | None,
     resume: str | None,
+    no_pth: bool,
     nproc: int,
     ip: str,  # noqa: ARG001  (RecBole's flag, of use with several processes only)
     port: str,  # noqa: ARG001
@@ -82,7 +87,7 @@ def run(
     try:
         from recbole_vagnn.runner import run as run_experiment
 
-        options = parse_arguments(context.args)
+        options = parse_arguments([*context.args, *(["--keep_pth=False"] if no_pth else [])])
         files = (config_files or "").split()
         run_experiment(model, dataset, options, files, resume=resume, result_file=result_file)
     except KeyboardInterrupt as stop:  # the runner's Interrupted, or Ctrl-C before there was anything to keep
@@ -150,3 +155,7 @@ def prepare() -> None:
 
 
 main.add_command(benchmark)
+main.add_command(export)
+main.add_command(recommend)
+main.add_command(study)
+main.add_command(tune)

@@ -53,7 +53,7 @@ def benchmark(plan: str, out: str | None, data_path: str, resume: bool, **given:
     folder = out or f"results/{Path(plan).stem}"
     try:
         chosen = _plan(plan, given)
-        outcome = run_benchmark(chosen, folder, _scheduler(given), data_path=data_path, resume=resume, command=command)
+        outcome = run_benchmark(chosen, folder, scheduler(given), data_path=data_path, resume=resume, command=command)
     except InputError as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
@@ -79,25 +79,27 @@ def _plan(name: str, given: dict[str, Any]) -> Any:
             raise InputError("--epochs and --set epochs=… are given: leave one out.")
         options["epochs"] = given["epochs"]
     known = {contestant.label: contestant for contestant in plan.contestants}
-    labels = _split(given["models"])
+    labels = split(given["models"])
     return with_changes(
         plan,
         contestants=tuple(known.get(label, Contestant(label, label)) for label in labels)
         if labels is not None
         else None,
-        datasets=_split(given["datasets"]),
+        datasets=split(given["datasets"]),
         seeds=seeds(given["seeds"]) if given["seeds"] is not None else None,
         options=options,
-        ours=_split(given["ours"]),
+        ours=split(given["ours"]),
         tuned=Path(given["tuned"]) if given["tuned"] else None,
     )
 
 
-def _split(text: str | None) -> tuple[str, ...] | None:
+def split(text: str | None) -> tuple[str, ...] | None:
+    """Words between commas; None stays None."""
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _scheduler(given: dict[str, Any]) -> Any:
+def scheduler(given: dict[str, Any]) -> Any:
+    """What runs jobs, by ``serial``, ``ray_address``, ``cpus_per_run`` and ``gpus_per_run``."""
     from recbole_vagnn.errors import InputError
 
     cpus, gpus, address = given["cpus_per_run"], given["gpus_per_run"], given["ray_address"]

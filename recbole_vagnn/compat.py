@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from recbole_vagnn.errors import InputError
 from recbole_vagnn.import_hooks import on_import, rebind
 
 RECBOLE_VERSION = "1.2.1"
@@ -190,6 +192,28 @@ def _count_every_interaction(module: ModuleType) -> None:
     model.__init__, model.calculate_loss = init, calculate_loss
 
 
+def _refuse_impossible_clusters(module: ModuleType) -> None:
+    """NCL imports faiss in its first epoch, whose complaint about too few points names no option."""
+    model = module.NCL
+    original: Callable[[Any], None] = model.e_step
+
+    @wraps(original)
+    def e_step(self: Any) -> None:
+        if find_spec("faiss") is None:
+            raise InputError(
+                "NCL clusters its embeddings with faiss, which is not installed: run `pip install faiss-cpu`."
+            )
+        most = min(self.n_users, self.n_items)  # RecBole clusters the padding too
+        if self.k > most:
+            raise InputError(
+                f"`num_clusters` is {self.k}, but NCL clusters {self.n_users} users and {self.n_items} items (the "
+                f"padding counted): give at most {most}."
+            )
+        original(self)
+
+    model.e_step = e_step
+
+
 def _trust_quick_start(module: ModuleType) -> None:
     original: Callable[..., Any] = module.load_data_and_model
 
@@ -210,6 +234,7 @@ def install() -> None:
     for name in _LOAD_CHECKPOINTS:
         on_import(name, _trust_own_checkpoints)
     on_import("recbole.model.general_recommender.pop", _count_every_interaction)
+    on_import("recbole.model.general_recommender.ncl", _refuse_impossible_clusters)
     on_import("recbole.trainer.trainer", _use_current_grad_scaler)
     on_import("recbole.config.configurator", _drop_numpy_patching)
     on_import("recbole.evaluator.collector", _collect_plain_values)

@@ -113,7 +113,7 @@ def defaults(model: str, dataset: str, variant: str | None = None) -> dict[str, 
     merged = read_yaml(properties_dir() / "overall.yaml")
     files = [property_file("model", model)]
     if variant is not None:
-        files.append(_variant_file(model, variant))
+        files.append(variant_file(model, variant))
     files.append(property_file("dataset", dataset))
     for path in files:
         if path is not None:
@@ -127,7 +127,12 @@ def variants(model: str) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def _variant_file(model: str, variant: str) -> Path:
+def variant_file(model: str, variant: str) -> Path:
+    """File of a setting shipped for a model.
+
+    Raises:
+        InputError: there is none of that name.
+    """
     path = property_file(f"variant/{model}", variant)
     if path is None:
         known = variants(model)

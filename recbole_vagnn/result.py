@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_NOT_IN_JSON = ("per_user", "users", "activity")
+_NOT_IN_JSON = ("per_user", "users", "activity", "vlogger_per_user", "vlogger_users")
 _PACKAGES = ("recbole", "torch", "numpy", "scipy", "pandas")
 
 
@@ -36,12 +36,16 @@ class Result:
         seconds: ``load``, ``train``, ``valid``, ``test``, ``epoch`` (mean of training alone), ``total``.
         peak_memory_mb: largest resident set of the process so far, MiB; ``peak_gpu_memory_mb`` on a GPU.
         parameters: number of trainable parameters.
-        checkpoint: path of the best epoch's checkpoint.
+        checkpoint: path of the best epoch's .pth, or with ``keep_pth: False`` of the checkpoint folder, which is
+            beside it under the same name; ``recbole_vagnn.load`` takes either.
         versions: Python and packages.
         history: one entry per epoch (losses, validation metrics, seconds).
         per_user: test metric → (n,) float64, in the order of ``users``; not part of the JSON.
         users: (n,) original ids of the test users; not part of the JSON.
         activity: (n,) int64 training interactions of the test users; not part of the JSON.
+        vlogger_per_user: metric of vlogger recommendation → (m,) float64, in the order of ``vlogger_users``; empty
+            unless ``eval_vloggers`` is on; not part of the JSON.
+        vlogger_users: (m,) original ids of the users with a held-out new vlogger; not part of the JSON.
     """
 
     model: str
@@ -64,6 +68,8 @@ class Result:
     per_user: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False)
     users: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, dtype=str), repr=False)
     activity: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
+    vlogger_per_user: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False)
+    vlogger_users: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, dtype=str), repr=False)
 
     def to_json(self) -> str:
         """All but the per-user metrics, as JSON text."""

@@ -21,15 +21,27 @@ from recbole_vagnn import registry
 from recbole_vagnn.allocator import keep_freed_memory
 from recbole_vagnn.config import VloggerConfig
 from recbole_vagnn.data.fingerprint import fingerprint
+from recbole_vagnn.data.follow import FollowPairs
 from recbole_vagnn.defaults import dataset_file
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.exposure import vlogger_exposure
 from recbole_vagnn.progress import Reporter
 from recbole_vagnn.result import Result, installed_versions, peak_memory_mb, plain
+from recbole_vagnn.serving.finish import add_vlogger_metrics, keep
+from recbole_vagnn.serving.vlogger_evaluation import vlogger_task
 from recbole_vagnn.trainer import EpochRecord, ResumableMixin, read_last_state, resumable, resume_files
 
 # What may be changed when a run is resumed: anything else would make it another run.
-RESUME_KEYS = ("epochs", "stopping_step", "show_progress", "use_gpu", "gpu_id", "torch_threads")
+RESUME_KEYS = (
+    "epochs",
+    "stopping_step",
+    "show_progress",
+    "use_gpu",
+    "gpu_id",
+    "torch_threads",
+    "eval_vloggers",
+    "keep_pth",
+)
 _OF_THE_MACHINE = ("device",)
 
 
@@ -56,6 +68,7 @@ class _Loaders:
     train: Any
     valid: Any
     test: Any
+    follow: FollowPairs | None  # every pair of the .follow file, those too young for training too
 
     @property
     def datasets(self) -> tuple[Any, Any, Any]:
@@ -109,13 +122,14 @@ def run(
     if state is not None:
         _check_same_defaults(state, config)
     reporter = Reporter(config, quiet)
-    _set_up_process(config)
+    set_up_process(config)
     loaders = _load(config)
+    task = vlogger_task(loaders.datasets, loaders.follow) if config["eval_vloggers"] else None
     load_seconds = time.perf_counter() - started
-    network = _build_model(config, loaders)
-    trainer = _build_trainer(config, network, loaders)
+    network = build_model(config, loaders.train._dataset)
+    trainer = build_trainer(config, network, fingerprint(*loaders.datasets))
     if state is not None and checkpoint is not None:
-        _check_same_data(state, trainer)
+        check_same_data(state, trainer)
         _check_has_best(state, checkpoint)
         trainer.restore(state, str(checkpoint))
     reporter.loaded(*loaders.datasets)
@@ -123,16 +137,20 @@ def run(
     with _resumable_interrupts(trainer), closing(trainer.tensorboard):
         _train(trainer, loaders, reporter, on_epoch)
         result = _evaluate(config, trainer, loaders, started, load_seconds)
+        if task is not None:
+            add_vlogger_metrics(result, trainer.model, loaders.datasets[0], task, config["topk"])
+        keep(config, trainer, loaders.datasets, loaders.follow, result)
     if result_file is not None:
         result.write(result_file)
     reporter.finished(result)
     return result
 
 
-# --- steps ------------------------------------------------------------------------------------------------------
+# --- steps, shared with recbole_vagnn.fit -------------------------------------------------------------------------
 
 
-def _set_up_process(config: VloggerConfig) -> None:
+def set_up_process(config: VloggerConfig) -> None:
+    """Threads, log file and warnings of this process."""
     keep_freed_memory()
     if config["torch_threads"]:
         torch.set_num_threads(config["torch_threads"])
@@ -166,25 +184,37 @@ def _set_up_logging(config: VloggerConfig) -> None:
 
 
 def _load(config: VloggerConfig) -> _Loaders:
+    dataset = load_dataset(config)
+    train, valid, test = data_preparation(config, dataset)
+    return _Loaders(train, valid, test, dataset.follow)
+
+
+def load_dataset(config: VloggerConfig) -> Any:
+    """The data set, not split yet.
+
+    Raises:
+        InputError: the model is no general recommender, the data are bad, or fewer items than ``topk`` asks for.
+    """
     if config["MODEL_TYPE"] not in (ModelType.GENERAL, ModelType.TRADITIONAL):
         raise InputError(f"{config['model']} is not a general recommender; use RecBole's own run_recbole for it.")
     init_seed(config["seed"], config["reproducibility"])
     dataset = registry.create_dataset(config)
     logging.getLogger().info(dataset)
-    loaders = _Loaders(*data_preparation(config, dataset))
     if config["eval_type"] == EvaluatorType.RANKING and max(config["topk"]) >= dataset.item_num:
         raise InputError(f"`topk` is {config['topk']}, but {dataset.dataset_name} has {dataset.item_num - 1} items.")
-    return loaders
+    return dataset
 
 
-def _build_model(config: VloggerConfig, loaders: _Loaders) -> Any:
+def build_model(config: VloggerConfig, train_set: Any) -> Any:
+    """The model, untrained, on the device of the configuration."""
     init_seed(config["seed"], config["reproducibility"])
-    network = registry.model_class(config["model"])(config, loaders.train._dataset).to(config["device"])
+    network = registry.model_class(config["model"])(config, train_set).to(config["device"])
     logging.getLogger().info(network)
     return network
 
 
-def _build_trainer(config: VloggerConfig, network: Any, loaders: _Loaders) -> ResumableMixin:
+def build_trainer(config: VloggerConfig, network: Any, data_hashes: dict[str, str]) -> ResumableMixin:
+    """The model's trainer, resumable; a state that it writes names run and data."""
     base = get_trainer(config["MODEL_TYPE"], config["model"])
     trainer: ResumableMixin = (base if issubclass(base, ResumableMixin) else resumable(base))(config, network)
     trainer.state_extra = {
@@ -192,7 +222,7 @@ def _build_trainer(config: VloggerConfig, network: Any, loaders: _Loaders) -> Re
         "dataset": config["dataset"],
         "options": plain(config.request),
         "config": config.as_begun,
-        "fingerprint": fingerprint(*loaders.datasets),
+        "fingerprint": data_hashes,
     }
     return trainer
 
@@ -244,7 +274,8 @@ def _check_has_best(state: dict[str, Any], checkpoint: Path) -> None:
         raise InputError(f"{checkpoint}, the best epoch so far of the run to resume, does not exist. Start a new run.")
 
 
-def _check_same_data(state: dict[str, Any], trainer: ResumableMixin) -> None:
+def check_same_data(state: dict[str, Any], trainer: ResumableMixin) -> None:
+    """Raise InputError unless the state was written on the trainer's data."""
     before, now = state["extra"]["fingerprint"], trainer.state_extra["fingerprint"]
     changed = [name for name in now if now[name] != before.get(name)]
     if changed:
@@ -299,7 +330,7 @@ def _evaluate(
         sizes=_sizes(loaders),
         valid=trainer.best_valid_result,
         test=dict(test),
-        best_epoch=_best_epoch(trainer),
+        best_epoch=best_epoch(trainer),
         epochs=len(history),
         seconds={
             "load": load_seconds,
@@ -327,7 +358,7 @@ def _activity(train_set: Any) -> NDArray[np.int64]:
     return np.bincount(users, minlength=train_set.user_num).astype(np.int64)
 
 
-def _best_epoch(trainer: ResumableMixin) -> int:
+def best_epoch(trainer: ResumableMixin) -> int:
     """Epoch of the checkpoint: the last evaluated one that equals the best score, as RecBole updates on ties."""
     evaluated = [record for record in trainer.history if record.valid is not None]
     metric = trainer.valid_metric

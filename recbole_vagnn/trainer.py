@@ -101,13 +101,12 @@ class ResumableMixin(Trainer):
                 return self.best_valid_score, self.best_valid_result
         result = super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)
         self._report_epoch()
-        done = self.history[-1].epoch + 1 if self.history else 0
-        self._write_last_state(done)
+        self._write_last_state()
         return result  # type: ignore[no-any-return]
 
     def _train_epoch(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> Any:
         self._report_epoch()
-        self._write_last_state(epoch_idx)
+        self._write_last_state()
         if hasattr(self.model, "begin_epoch"):
             self.model.begin_epoch(epoch_idx)
         started = time.perf_counter()
@@ -180,16 +179,17 @@ class ResumableMixin(Trainer):
         if verbose:
             self.logger.info(f"{set_color('Saving current', 'blue')}: {target}")
 
-    def _write_last_state(self, next_epoch: int) -> None:
-        """Write all that the coming epochs depend on.
+    def _write_last_state(self) -> None:
+        if self._saves_state:
+            self.save_state(self.last_state_file)
 
-        Args:
-            next_epoch: epoch that a resumed run starts with.
+    def save_state(self, path: Path) -> None:
+        """Write all that the coming epochs depend on, for :func:`read_last_state` and :meth:`restore`.
+
+        To be called between epochs only, as ``on_epoch`` is.
         """
-        if not self._saves_state:
-            return
         state = {
-            "next_epoch": next_epoch,
+            "next_epoch": self.history[-1].epoch + 1 if self.history else 0,
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
             "best_valid_result": dict(self.best_valid_result) if self.best_valid_result else None,
@@ -199,7 +199,7 @@ class ResumableMixin(Trainer):
             "generators": self._dump_generators(),
             "extra": self.state_extra,
         }
-        with _whole_or_not_at_all(self.last_state_file) as draft:
+        with _whole_or_not_at_all(path) as draft:
             torch.save(state, draft)
 
     def restore(self, state: dict[str, Any], checkpoint: str) -> None:

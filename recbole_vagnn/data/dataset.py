@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureType
 
+from recbole_vagnn.data.degradation import degrade
 from recbole_vagnn.data.follow import FollowPairs, read_follow
+from recbole_vagnn.data.new_videos import draw_new_videos, first_times
+from recbole_vagnn.data.options import Degradation
 from recbole_vagnn.data.order import TieReport, first_time_per_user, held_out_ties, repeated_pairs, stable_argsort
 from recbole_vagnn.data.reading import AtomicDataset, is_among, token_codes
 from recbole_vagnn.errors import InputError
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 IntArray = NDArray[np.int64]
 
+_NEW_VIDEO_STREAM = 4  # beside the streams of data/sampler.py
 _ROW = "__row__"  # original row of an interaction, carried through RecBole's split and removed afterwards
 _HELD_OUT_BY_LEAVE_ONE_OUT = {"valid_and_test": 2, "valid_only": 1, "test_only": 1}
 _FILTERS = ("val_interval", "user_inter_num_interval", "item_inter_num_interval", "items_without_row")
@@ -43,6 +47,8 @@ class VloggerDataset(AtomicDataset):
     Attributes:
         follow: pairs of the ``.follow`` file; those of a split are older than its held-out interactions.
         tie_report: how many leave-one-out items a tie in time decided; None for other splits.
+        withheld: (2, n) int64 users and items that ``degradation`` took from this training split; None without it.
+        new_videos: (n_items,) bool, the videos that ``new_video_share`` holds out; None before ``build``, without it.
 
     Args:
         config: RecBole's Config; the options read are those of
@@ -56,6 +62,8 @@ class VloggerDataset(AtomicDataset):
         self.follow: FollowPairs | None = None
         self._exact_times: NDArray[Any] | None = None
         self.tie_report: TieReport | None = None
+        self.withheld: IntArray | None = None
+        self.new_videos: NDArray[np.bool_] | None = None
         super().__init__(config)
 
     # --- processing -------------------------------------------------------------------------------------------
@@ -140,7 +148,9 @@ class VloggerDataset(AtomicDataset):
         """Split into training, validation and test data.
 
         Order and ties are decided at 64 bits before RecBole converts time to float32; a random order draws from
-        ``split_seed`` alone. Follow pairs not older than their user's first held-out interaction are dropped.
+        ``split_seed`` alone. Follow pairs not older than their user's first held-out interaction are dropped. With
+        ``new_video_share``, whole videos are held out, and the test data are all interactions with them. With
+        ``degradation``, the training split is made poorer.
 
         Returns:
             [training, validation, test].
@@ -159,14 +169,33 @@ class VloggerDataset(AtomicDataset):
         self.field2type[_ROW] = FeatureType.TOKEN
         with _own_torch_seed(self.options.split_seed):
             splits = super().build()
-        rows = [split.inter_feat[_ROW].numpy() for split in splits]
+        held_out = np.concatenate([split.inter_feat[_ROW].numpy() for split in splits[1:]])
+        if self.options.new_video_share > 0:
+            self._hold_out_videos(splits)
+        of_new = splits[2].inter_feat[_ROW].numpy()
         for part in [self, *splits]:
             part.inter_feat.interaction.pop(_ROW, None)
         del self.field2type[_ROW]
-        self._drop_late_follows(splits, users, times, np.concatenate(rows[1:]))
+        self._drop_late_follows(splits, users, times, held_out)
+        self._drop_follows_of_new_videos(splits, None if times is None else times[of_new])
         self._check_splits(splits)
+        if (change := Degradation.read(self.options.degradation)) is not None:
+            degrade(splits[0], change)
         self._set_eval_batch_size()
         return splits  # type: ignore[no-any-return]
+
+    def _hold_out_videos(self, splits: list[VloggerDataset]) -> None:
+        """Draw new videos; their interactions leave training and validation, and all of them become the test data."""
+        train, valid, test = splits
+        counts = np.bincount(np.asarray(train.inter_feat[self.iid_field]), minlength=self.item_num)
+        rng = np.random.default_rng([self.options.new_video_seed, _NEW_VIDEO_STREAM])
+        new = draw_new_videos(counts, self.vlogger_of_item, self.options.new_video_share, rng)
+        for source, target, kept in ((train, train, ~new), (valid, valid, ~new), (self, test, new)):
+            rows = kept[np.asarray(source.inter_feat[self.iid_field])]
+            target.inter_feat = _take(source.inter_feat, rows)
+        for split in splits:
+            split.new_videos = new
+        self.logger.info(f"{int(new.sum())} videos with {len(test)} interactions are held out of training.")
 
     def _check_split(self) -> None:
         arguments = self.config["eval_args"]
@@ -218,6 +247,18 @@ class VloggerDataset(AtomicDataset):
             self.logger.info(
                 f"{dropped} follow pairs are not older than their user's first held-out interaction; left out."
             )
+        for split in splits:
+            split.follow = follow
+
+    def _drop_follows_of_new_videos(self, splits: list[VloggerDataset], times: NDArray[Any] | None) -> None:
+        """Leave out the follow pairs that interactions with new videos, at ``times``, may have led to."""
+        test = splits[2]
+        if test.new_videos is None or test.follow is None or times is None:
+            return
+        users, items = (np.asarray(test.inter_feat[field]) for field in (self.uid_field, self.iid_field))
+        limits = first_times(test.follow, users, self.vlogger_of_item[items], times)
+        follow, dropped = test.follow.older_than(limits)
+        self.logger.info(f"{dropped} follow pairs are not older than their user's first new video of the vlogger.")
         for split in splits:
             split.follow = follow
 

@@ -50,9 +50,20 @@ class FollowPairs:
         Returns:
             the pairs kept, and how many were dropped. Pairs without a time are kept.
         """
+        return self.older_than(first_held_out[self.users])
+
+    def older_than(self, limits: NDArray[Any]) -> tuple[FollowPairs, int]:
+        """Keep the pairs older than a time of each.
+
+        Args:
+            limits: (n,) times.
+
+        Returns:
+            the pairs kept, and how many were dropped. Pairs without a time are kept.
+        """
         if self.times is None:
             return self, 0
-        keep = self.times < first_held_out[self.users]
+        keep = self.times < limits
         kept = FollowPairs(self.users[keep], self.vloggers[keep], self.times[keep])
         return kept, int((~keep).sum())
 

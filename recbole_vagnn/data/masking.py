@@ -1,4 +1,4 @@
-"""Which items a test ranking leaves out besides the training items."""
+"""Which items a test ranking leaves out beside the training items."""
 
 from __future__ import annotations
 
@@ -21,21 +21,27 @@ def sampler_for_test(splits: Sequence[VloggerDataset], recbole_sampler: Any) -> 
     With ``mask_valid_at_test: False`` a user's validation items may be ranked in full ranking, and drawn as candidates
     in sampled ranking, unless they are training or test items of the user as well: the protocol of VA-GNN's authors.
 
+    Training items that ``degradation`` withheld stay left out, unless they are test items as well: the user has seen
+    them, and a model that finds them must not be punished for it.
+
     Args:
         splits: training, validation and test data.
         recbole_sampler: what RecBole made for this phase; None where nothing is masked. It is not changed.
     """
     train, valid, test = splits
-    if recbole_sampler is None or train.options.mask_valid_at_test:
+    unmasked = withheld = np.zeros(0, dtype=np.int64)
+    if not train.options.mask_valid_at_test:
+        unmasked = np.setdiff1d(_pairs(valid), np.concatenate([_pairs(train), _pairs(test)]))
+    if train.withheld is not None:
+        withheld = np.setdiff1d(train.withheld[0] * train.item_num + train.withheld[1], _pairs(test))
+    if recbole_sampler is None or not len(unmasked) + len(withheld):
         return recbole_sampler
-    valid_pairs = _pairs(valid)
-    unmasked = valid_pairs[~np.isin(valid_pairs, np.concatenate([_pairs(train), _pairs(test)]))]
-    users, items = np.divmod(unmasked, train.item_num)
     used = recbole_sampler.used_ids.copy()
-    for user in np.unique(users):
+    for user in np.unique(np.concatenate([unmasked, withheld]) // train.item_num):
         used[user] = set(used[user])
-    for user, item in zip(users.tolist(), items.tolist(), strict=True):
-        used[user].discard(item)
+    for pairs, change in ((unmasked, set.discard), (withheld, set.add)):
+        for user, item in zip(*(part.tolist() for part in np.divmod(pairs, train.item_num)), strict=True):
+            change(used[user], item)
     sampler = copy.copy(recbole_sampler)
     sampler.used_ids = used
     return sampler

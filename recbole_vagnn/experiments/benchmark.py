@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,26 +80,87 @@ def benchmark(
             holds runs (without ``resume``), or runs of another split, protocol, version, settings or options.
         KeyboardInterrupt: after the reports of what is finished are written.
     """
-    data_path, console = Path(data_path).expanduser().resolve(), console or Console()
-    for dataset in plan.datasets:
+    path = Path(data_path).expanduser().resolve()
+    todo = prepare([plan], folder, path, resume=resume)
+    files: list[Path] = []
+
+    def report(records: Records, failures: list[Failure]) -> None:
+        files.extend(_reports(plan, records, failures, command))
+
+    failures = carry_out(todo, schedule, path, report, console or Console())
+    return Outcome(todo.records, failures, files)
+
+
+@dataclass(frozen=True)
+class Todo:
+    """The runs of plans, checked.
+
+    Attributes:
+        jobs: all of them.
+        waiting: those that are not in the records.
+        records: where finished runs are and go.
+    """
+
+    jobs: list[Job]
+    waiting: list[Job]
+    records: Records
+
+
+def prepare(plans: Sequence[Plan], folder: str | Path, data_path: Path, *, resume: bool) -> Todo:
+    """Check plans whose runs share a folder, and find out what is to be run.
+
+    Args:
+        plans: what is compared; no two have the same run.
+        folder: DIR of the records.
+        data_path: folder of the data sets, absolute.
+        resume: whether the folder may hold runs.
+
+    Raises:
+        InputError: see :func:`benchmark`.
+    """
+    for dataset in dict.fromkeys(name for plan in plans for name in plan.datasets):
         registry.prepare_embedded(dataset, str(data_path / dataset))
-    plan.check(data_path)
+    for plan in plans:
+        plan.check(data_path)
     records = Records(folder)
-    jobs = list(plan.jobs())
+    jobs = [job for plan in plans for job in plan.jobs()]
     waiting = _waiting(jobs, records, resume)
-    for job in {job.dataset: job for job in reversed(waiting)}.values():
+    for job in {job.data: job for job in reversed(waiting)}.values():
         _check_data(job, data_path, records)
+    return Todo(jobs, waiting, records)
+
+
+def carry_out(
+    todo: Todo,
+    schedule: Scheduler,
+    data_path: Path,
+    report: Callable[[Records, list[Failure]], None],
+    console: Console,
+) -> list[Failure]:
+    """Run what is missing, and report, whatever happens.
+
+    Args:
+        todo: see :func:`prepare`.
+        schedule: runs jobs and tells a listener.
+        data_path: folder of the data sets, absolute.
+        report: called at the end, also of an interrupted experiment.
+        console: where to print.
+
+    Returns:
+        jobs that failed for good.
+    """
+    jobs, waiting = todo.jobs, todo.waiting
     console.print(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before.", highlight=False)
-    metric = f"valid_{plan.options.get('valid_metric', 'Recall@10').lower()}"
+    metric = f"valid_{jobs[0].options.get('valid_metric', 'Recall@10').lower()}"
     keeper = _Keeper(len(waiting), console, metric)
-    keeper.records, keeper.failures = records, []
+    keeper.records, keeper.failures = todo.records, []
     try:
         with keeper:
             if waiting:
                 schedule(waiting, str(data_path), keeper)
     finally:
-        files = _reports(plan, records, keeper.failures, command)
-    return Outcome(records, keeper.failures, files)
+        report(todo.records, keeper.failures)
+    return keeper.failures
 
 
 def _waiting(jobs: list[Job], records: Records, resume: bool) -> list[Job]:
@@ -124,7 +185,7 @@ def _require_same_options(done: list[Job], records: Records) -> None:
         return
     before = {(row["dataset"], row["model"], row["seed"]): row["options"] for row in records.runs.to_dict("records")}
     if changed := [job for job in done if before[job.key] not in ("", job.options_hash)]:
-        names = list(dict.fromkeys(f"{job.contestant.label} on {job.dataset}" for job in changed))
+        names = list(dict.fromkeys(f"{job.contestant.label} on {job.data}" for job in changed))
         raise InputError(
             f"{records.folder} holds {len(changed)} finished run(s) of {', '.join(names)} with other options than this "
             f"plan's. Go on with the options they had, or choose another --out."
@@ -134,12 +195,13 @@ def _require_same_options(done: list[Job], records: Records) -> None:
 def _check_data(job: Job, data_path: Path, records: Records) -> None:
     """Split a data set once beforehand: what would be refused after a training is refused now."""
     config = configuration(job, data_path)
-    row = {"dataset": job.dataset, "settings": job.settings, "protocol": protocol_of(job, config.as_begun)}
+    row = {"dataset": job.data, "settings": job.settings, "protocol": protocol_of(job, config.as_begun)}
     split = registry.create_dataset(config).build()
     sizes, users = [len(part) for part in split], len(split[0].inter_feat[split[0].uid_field].unique())
-    if (config["eval_args"]["split"] or {}).get("LS") == "valid_and_test" and {*sizes[1:]} != {users}:
+    leave_one_out = (config["eval_args"]["split"] or {}).get("LS") == "valid_and_test" and not config["new_video_share"]
+    if leave_one_out and {*sizes[1:]} != {users}:
         raise InputError(
-            f"{job.dataset}: leave-one-out finds {sizes[1]} validation and {sizes[2]} test interactions of {users} "
+            f"{job.data}: leave-one-out finds {sizes[1]} validation and {sizes[2]} test interactions of {users} "
             f"users, so some users have fewer than 3 interactions. Make the data with `recbole-vagnn prepare … "
             f"--min-history 3`, or give --set 'user_inter_num_interval=[3,inf)'."
         )

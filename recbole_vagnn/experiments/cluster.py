@@ -10,8 +10,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from recbole_vagnn.errors import InputError
 from recbole_vagnn.experiments.events import Failure, Listener, Progress, one_line
 from recbole_vagnn.experiments.execute import execute
 from recbole_vagnn.experiments.plan import Job
+from recbole_vagnn.experiments.ray_session import check_resources, connected
 from recbole_vagnn.experiments.records import Key
 from recbole_vagnn.experiments.serial import ATTEMPTS, BestSoFar
 
@@ -53,8 +54,8 @@ def run_on_ray(
     """
     import ray
 
-    with _connected(address):
-        _check_resources(cpus, gpus)
+    with connected(address):
+        check_resources(cpus, gpus)
         waiting = list(jobs)
         shared = {name: _share(Path(data_path, name)) for name in {job.dataset for job in waiting}}
         board = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_ProgressBoard).remote()
@@ -68,43 +69,6 @@ def run_on_ray(
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
-
-
-@contextmanager
-def _connected(address: str | None) -> Iterator[None]:
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    try:
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InputError(f"Ray cannot be reached at {address or 'this machine'}: {one_line(error)}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _check_resources(cpus: float, gpus: float) -> None:
-    """A run must fit into one machine."""
-    import ray
-
-    most: dict[str, float] = {"CPU": 0.0, "GPU": 0.0}
-    for node in ray.nodes():
-        if node["Alive"]:
-            for name in most:
-                most[name] = max(most[name], node["Resources"].get(name, 0.0))
-    for name, asked in (("CPU", cpus), ("GPU", gpus)):
-        option = f"--{name.lower()}s-per-run"
-        if asked > 1 and asked != int(asked):
-            raise InputError(f"{option} is {asked:g}; above 1 it must be a whole number.")
-        if asked > most[name]:
-            raise InputError(
-                f"A run asks for {asked:g} {name}(s), but no machine of the cluster has more than {most[name]:g}. "
-                f"Lower {option}."
-            )
 
 
 def _follow(running: dict[Any, Job], board: Any, listener: Listener) -> None:

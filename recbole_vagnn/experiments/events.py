@@ -100,7 +100,7 @@ class Board:
         self.running.pop(job.key, None)
         self.counts["finished"] += 1
         score = float(str(record.row.get(self.metric, "nan")))
-        self.scores.setdefault((job.dataset, job.contestant.label), []).append(score)
+        self.scores.setdefault((job.data, job.contestant.label), []).append(score)
         row = record.row
         self._say(f"{_name(job)}: {self.metric} {score:.4f}, {row['epochs']} epochs, {row['total_seconds']:.0f} s")
 
@@ -133,7 +133,7 @@ class Board:
 
 
 def _name(job: Job) -> str:
-    return f"{job.contestant.label} on {job.dataset}, seed {job.seed}"
+    return f"{job.contestant.label} on {job.data}, seed {job.seed}"
 
 
 def one_line(error: Any) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from recbole_vagnn.experiments.plan import Job, protocol_of
+from recbole_vagnn.experiments.probe import Snapshots, measure
 from recbole_vagnn.experiments.records import RunRecord
 from recbole_vagnn.result import Result
 
@@ -27,6 +30,9 @@ def execute(job: Job, data_path: str | Path, threads: int, on_epoch: Callable[[A
         threads: of torch; results depend on it in rounding.
         on_epoch: called with each epoch's record.
 
+    Returns:
+        what is kept of the run, and what its probe measured.
+
     Raises:
         InputError: an option or the data are wrong.
     """
@@ -38,17 +44,29 @@ def execute(job: Job, data_path: str | Path, threads: int, on_epoch: Callable[[A
         try:
             given = {"data_path": str(data_path), "checkpoint_dir": scratch, "show_progress": False}
             options = {**job.options, **given, "torch_threads": threads}
-            result = run(job.contestant.model, job.dataset, options, quiet=True, on_epoch=on_epoch)
+            snapshots = Snapshots(scratch, job.probe.snapshots if job.probe else ())
+
+            def told(record: Any) -> None:
+                snapshots.look()
+                if on_epoch is not None:
+                    on_epoch(record)
+
+            result = run(job.contestant.model, job.dataset, options, quiet=True, on_epoch=told)
+            record = to_record(job, result, threads)
+            if job.probe is None:
+                return record
+            snapshots.look()
+            model, dataset = job.contestant.model, job.dataset
+            return replace(record, measured=measure(job.probe, model, dataset, options, result, snapshots.kept))
         finally:
             os.chdir(here)
-    return to_record(job, result, threads)
 
 
 def to_record(job: Job, result: Result, threads: int) -> RunRecord:
     """What an experiment keeps of a run."""
     metric = result.config["valid_metric"].lower()
     row: dict[str, object] = {
-        "dataset": job.dataset,
+        "dataset": job.data,
         "model": job.contestant.label,
         "seed": job.seed,
         "settings": job.settings,
@@ -81,7 +99,7 @@ def _curve_row(record: dict[str, Any], metric: str) -> dict[str, Any]:
     losses = record["losses"]
     return {
         "epoch": record["epoch"],
-        "loss": sum(losses.values()) if isinstance(losses, dict) else losses,
+        "loss": math.fsum(losses.values()) if isinstance(losses, dict) else losses,
         "valid": (record["valid"] or {}).get(metric),
         "train_seconds": record["train_seconds"],
     }

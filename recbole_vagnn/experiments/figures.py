@@ -1,90 +1,34 @@
 """Figures of a benchmark: accuracy with intervals, learning curves, accuracy against cost, accuracy by activity.
 
-One figure a kind and data set. A model has one colour, line and marker in all of them; ours are drawn thicker, in
-colours that no rival has. Colours are Okabe and Ito's, which colour-blind people tell apart; lines and markers tell
-more models apart than there are colours. Equal records give equal bytes.
+One figure a kind and data set. A model has one look in all of them. Equal records give equal bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
-from math import sqrt
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.style import context
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
-from scipy import stats
 
+from recbole_vagnn.experiments.drawing import Look as Look
+from recbole_vagnn.experiments.drawing import Picture as Picture
+from recbole_vagnn.experiments.drawing import embolden, legend, panels, style, to_png
+from recbole_vagnn.experiments.drawing import looks as looks
+from recbole_vagnn.experiments.drawing import mean_and_interval as mean_and_interval
 from recbole_vagnn.experiments.records import Key
 from recbole_vagnn.experiments.summary import Summary, by_cut_off, heading
 
-_OURS = ("#D55E00", "#882255", "#332288")
-_RIVALS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#8C8C8C", "#999933")
-_LINES = ("-", "--", ":", "-.")
-_MARKERS = "osD^vP<>Xhp"
-_STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "legend.frameon": False,
-    "text.parse_math": False,  # a label may hold a dollar sign
-}
 _GROUPS = 4
 _GAP = 19.0  # pixels from a point to its label, and the width of a point
 _POINTS = 200  # of a curve by seconds
 _WIDE = 200  # last / first second, above which powers of ten are ticks enough
 _LEAST_SECONDS = 0.001  # a logarithmic axis has no 0
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure.
-
-    Attributes:
-        dataset: what it is about.
-        kind: "means", "curves", "cost" or "activity".
-        caption: what is drawn, with the definition of intervals and bands.
-        png: the image.
-    """
-
-    dataset: str
-    kind: str
-    caption: str
-    png: bytes
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a model is drawn."""
-
-    color: str
-    line: str
-    marker: str
-    ours: bool
-
-    @property
-    def pen(self) -> dict[str, Any]:
-        """Matplotlib's options of a line; ours lie above the others."""
-        return {
-            "color": self.color,
-            "linestyle": self.line,
-            "linewidth": 2.4 if self.ours else 1.2,
-            "marker": self.marker,
-            "markersize": 10 if self.ours else 5,
-            "zorder": 4 if self.ours else 3,
-        }
 
 
 @dataclass(frozen=True)
@@ -98,18 +42,6 @@ class Users:
 
     history: pd.Series
     means: dict[str, pd.DataFrame]
-
-
-def looks(models: Iterable[str], ours: Sequence[str]) -> dict[str, Look]:
-    """How each model is drawn, in every figure of a benchmark; the same labels get the same looks."""
-    found: dict[str, Look] = {}
-    for model in dict.fromkeys(models):
-        own = model in ours
-        i = sum(look.ours == own for look in found.values())
-        colors = _OURS if own else _RIVALS
-        line = "-" if own else _LINES[i // len(colors) % len(_LINES)]
-        found[model] = Look(colors[i % len(colors)], line, "*" if own else _MARKERS[i % len(_MARKERS)], own)
-    return found
 
 
 def average_seeds(runs: Mapping[Key, pd.DataFrame]) -> Users | None:
@@ -144,7 +76,7 @@ def draw(
         styles: see :func:`looks`.
     """
     metrics = headline(summary.metrics)
-    with context(["default", _STYLE]):
+    with style():
         pictures = [_curves(summary, curves, styles), _cost(summary, metrics, styles)]
         if users is not None:
             pictures.insert(0, _means(summary, users, metrics, styles))
@@ -152,15 +84,7 @@ def draw(
     return [picture for picture in pictures if picture is not None]
 
 
-def mean_and_interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean of (users,) values, and half the width of its 95 % t interval (0 for one user)."""
-    n = len(values)
-    if n < 2:
-        return float(values.mean()), 0.0
-    return float(values.mean()), float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / sqrt(n))
-
-
-def activity_groups(history: NDArray[np.int64]) -> NDArray[np.int64]:
+def activity_groups(history: NDArray[Any]) -> NDArray[np.int64]:
     """(users,) group from 0, by quartiles of the training interactions; equal users are in one group."""
     edges = np.unique(np.quantile(history, np.arange(1, _GROUPS) / _GROUPS, method="inverted_cdf"))
     return np.unique(np.searchsorted(edges, history, side="left"), return_inverse=True)[1]
@@ -175,7 +99,7 @@ def _means(summary: Summary, users: Users, metrics: list[str], styles: Mapping[s
     if not metrics:
         return None
     figure = Figure(figsize=(9, 0.9 + 0.28 * len(models)), layout="constrained")
-    for axes, metric in zip(_panels(figure, metrics, sharey=True), metrics, strict=True):
+    for axes, metric in zip(panels(figure, metrics, sharey=True), metrics, strict=True):
         _bars(axes, {model: users.means[model][metric].to_numpy() for model in models}, styles)
         axes.set_xlabel(heading(metric))
     figure.suptitle(f"{summary.dataset}: accuracy", fontsize=10)
@@ -183,7 +107,7 @@ def _means(summary: Summary, users: Users, metrics: list[str], styles: Mapping[s
         "Mean over test users of each user's metric averaged over seeds, with its 95 % t interval over users. Models "
         "were tested on the same users: whether two differ is told by paired tests, not by overlapping intervals."
     )
-    return Picture(summary.dataset, "means", caption, _png(figure))
+    return Picture(summary.dataset, "means", caption, to_png(figure))
 
 
 def _bars(axes: Axes, values: Mapping[str, NDArray[np.float64]], styles: Mapping[str, Look]) -> None:
@@ -196,7 +120,7 @@ def _bars(axes: Axes, values: Mapping[str, NDArray[np.float64]], styles: Mapping
         axes.text(mean + half + 0.015 * right, place, f"{mean:.4f}", va="center", fontsize=8)
     axes.set_xlim(min(0.0, float((means - halves).min())), 1.17 * right or 1.0)
     axes.set_yticks(places, list(found))
-    _embolden(axes.get_yticklabels(), styles)
+    embolden(axes.get_yticklabels(), styles)
     axes.grid(axis="y", visible=False)
 
 
@@ -214,7 +138,7 @@ def _curves(summary: Summary, curves: Mapping[Key, pd.DataFrame], styles: Mappin
     if not by_model:
         return None
     figure = Figure(figsize=(9, max(3.6, 0.9 + 0.2 * len(by_model))), layout="constrained")
-    left, right = _panels(figure, ["epoch", "seconds"], sharey=True)
+    left, right = panels(figure, ["epoch", "seconds"], sharey=True)
     for model, seeds in by_model.items():
         _curve(left, [(curve["epoch"].to_numpy() + 1.0, curve["valid"].to_numpy()) for curve in seeds], styles[model])
         timed = [
@@ -224,13 +148,13 @@ def _curves(summary: Summary, curves: Mapping[Key, pd.DataFrame], styles: Mappin
     left.set(xlabel="epoch", ylabel=f"validation {_stopping_metric(curves, summary)}")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     _seconds_axis(right)
-    _legend(figure, list(by_model), styles)
+    legend(figure, list(by_model), styles)
     figure.suptitle(f"{summary.dataset}: learning curves", fontsize=10)
     caption = (
         "Metric of early stopping on validation data. Line: mean over seeds; band: lowest to highest seed. A line ends "
         "where fewer than half of the seeds still train; a model with one epoch is a point."
     )
-    return Picture(summary.dataset, "curves", caption, _png(figure))
+    return Picture(summary.dataset, "curves", caption, to_png(figure))
 
 
 def _curve(axes: Axes, seeds: list[tuple[Any, Any]], look: Look, log: bool = False) -> None:
@@ -277,10 +201,10 @@ def _cost(summary: Summary, metrics: list[str], styles: Mapping[str, Look]) -> P
     _seconds_axis(axes)
     axes.margins(0.12, 0.1)
     figure.suptitle(f"{summary.dataset}: accuracy against cost", fontsize=10)
-    _legend(figure, list(table.index), styles, line=False)
+    legend(figure, list(table.index), styles, line=False)
     _label_points(figure, axes, table, styles)
     caption = "Test metric and seconds of training (evaluation not counted), means over seeds. Upper left is better."
-    return Picture(summary.dataset, "cost", caption, _png(figure))
+    return Picture(summary.dataset, "cost", caption, to_png(figure))
 
 
 def _label_points(figure: Figure, axes: Axes, table: pd.DataFrame, styles: Mapping[str, Look]) -> None:
@@ -346,19 +270,19 @@ def _activity(summary: Summary, users: Users, metrics: list[str], styles: Mappin
     members = [groups == group for group in range(groups.max() + 1)]
     names = [f"{history[who].min()}–{history[who].max()}\n{who.sum():,} users" for who in members]
     figure = Figure(figsize=(9, max(3.6, 0.9 + 0.2 * len(models))), layout="constrained")
-    for axes, metric in zip(_panels(figure, metrics), metrics, strict=True):
+    for axes, metric in zip(panels(figure, metrics), metrics, strict=True):
         for model in models:
             values = users.means[model][metric].to_numpy()
             _line(axes, [mean_and_interval(values[who]) for who in members], styles[model])
         axes.set_xticks(range(len(names)), names)
         axes.set(xlabel="training interactions of a user", ylabel=heading(metric))
-    _legend(figure, models, styles)
+    legend(figure, models, styles)
     figure.suptitle(f"{summary.dataset}: accuracy by activity of the user", fontsize=10)
     caption = (
         "Test users in quarters by number of training interactions (equal numbers in one group); mean over the users "
         "of the metric averaged over seeds. Bars on ours: 95 % t interval over the group's users."
     )
-    return Picture(summary.dataset, "activity", caption, _png(figure))
+    return Picture(summary.dataset, "activity", caption, to_png(figure))
 
 
 def _line(axes: Axes, points: list[tuple[float, float]], look: Look) -> None:
@@ -369,32 +293,9 @@ def _line(axes: Axes, points: list[tuple[float, float]], look: Look) -> None:
 # What they share
 
 
-def _panels(figure: Figure, wanted: Sequence[str], sharey: bool = False) -> list[Axes]:
-    return list(figure.subplots(1, len(wanted), squeeze=False, sharey=sharey)[0])
-
-
 def _seconds_axis(axes: Axes) -> None:
     axes.set(xlabel="seconds of training (logarithmic)", xscale="log")
     low, high = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > _WIDE else (1.0, 2.0, 3.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _legend(figure: Figure, models: Sequence[str], styles: Mapping[str, Look], line: bool = True) -> None:
-    pens = [styles[model].pen | ({} if line else {"linestyle": ""}) for model in models]
-    lines = [Line2D([], [], **pen) for pen in pens]
-    legend = figure.legend(lines, models, loc="outside right center", fontsize=8, handlelength=3 if line else 1)
-    _embolden(legend.get_texts(), styles)
-
-
-def _embolden(texts: Iterable[Any], styles: Mapping[str, Look]) -> None:
-    for text in texts:
-        if styles[text.get_text()].ours:
-            text.set_fontweight("bold")
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
-    return buffer.getvalue()

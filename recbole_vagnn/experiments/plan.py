@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from recbole_vagnn.defaults import defaults, overlay, property_file, read_yaml
 from recbole_vagnn.errors import InputError, did_you_mean
+from recbole_vagnn.experiments.probe import Probe
 
 if TYPE_CHECKING:
     from recbole_vagnn.config import VloggerConfig
@@ -47,7 +48,14 @@ _GIVEN = {
     "show_progress": "nowhere, the benchmark shows it",
     "torch_threads": "--cpus-per-run",
 }
-_OUR_DATA = ("VLOGGER_ID_FIELD", "FOLLOW_USER_ID_FIELD", "FOLLOW_VLOGGER_ID_FIELD", "FOLLOW_TIME_FIELD")
+_OUR_DATA = (
+    "VLOGGER_ID_FIELD",
+    "FOLLOW_USER_ID_FIELD",
+    "FOLLOW_VLOGGER_ID_FIELD",
+    "FOLLOW_TIME_FIELD",
+    "degradation",
+    "new_video_share",
+)
 _SEED_LIMIT = 2**32
 _KEYS = ("models", "datasets", "seeds", "options", "ours", "tuned")
 
@@ -60,11 +68,29 @@ class Contestant:
         label: its name in tables; unique in a plan.
         model: name of the model.
         options: options beyond the model's property file.
+        tuned_as: label whose tuned options this contestant starts from, its own winning over them; None = its own
+            label's, which win over its options.
     """
 
     label: str
     model: str
     options: dict[str, Any] = field(default_factory=dict)
+    tuned_as: str | None = None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A change of the data under which all contestants of a plan run.
+
+    Records and tables take the data under a condition for a data set of its own, ``DATASET@LABEL``.
+
+    Attributes:
+        label: short and fit for a file's name, e.g. ``links-removed-0.5``.
+        options: options of every run under it.
+    """
+
+    label: str
+    options: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -77,6 +103,8 @@ class Job:
         seed: of the model; the split has a seed of its own, which all runs share.
         options: every option given to the run.
         settings: "authors" or "tuned".
+        condition: label of the plan's condition; empty without one.
+        probe: measured after training, if anything.
     """
 
     dataset: str
@@ -84,11 +112,18 @@ class Job:
     seed: int
     options: dict[str, Any]
     settings: str
+    condition: str = ""
+    probe: Probe | None = None
+
+    @property
+    def data(self) -> str:
+        """What records and tables call the data: the data set, and its condition if there is one."""
+        return data_label(self.dataset, self.condition)
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """Data set, label and seed."""
-        return self.dataset, self.contestant.label, self.seed
+        """Data (:attr:`data`), label and seed."""
+        return self.data, self.contestant.label, self.seed
 
     @property
     def options_hash(self) -> str:
@@ -105,6 +140,8 @@ class Plan:
         options: options of every run; a contestant's own win over them, except those of the protocol.
         ours: labels whose gain over the others is reported.
         tuned: folder with ``DATASET/LABEL.yaml``, tuned options; None = the authors' settings of the property files.
+        condition: change of the data, for all runs; None = the data as they are.
+        probe: what every run measures beyond its metrics, if anything.
     """
 
     contestants: tuple[Contestant, ...]
@@ -113,6 +150,8 @@ class Plan:
     options: dict[str, Any] = field(default_factory=dict)
     ours: tuple[str, ...] = ()
     tuned: Path | None = None
+    condition: Condition | None = None
+    probe: Probe | None = None
 
     def __post_init__(self) -> None:
         named: dict[str, tuple[Any, ...]] = {"models": self.labels, "datasets": self.datasets, "seeds": self.seeds}
@@ -146,11 +185,14 @@ class Plan:
             for dataset in self.datasets:
                 for contestant in self.contestants:
                     options = {**self._options(dataset, contestant), "seed": seed}
-                    yield Job(dataset, contestant, seed, options, self.settings)
+                    condition = self.condition.label if self.condition else ""
+                    yield Job(dataset, contestant, seed, options, self.settings, condition, self.probe)
 
     def _options(self, dataset: str, contestant: Contestant) -> dict[str, Any]:
-        own = overlay(contestant.options, self._tuned_options(dataset, contestant))
-        common = {"metrics": list(METRICS), "topk": list(TOPK), **self.options}
+        tuned = self._tuned_options(dataset, contestant)
+        own = overlay(contestant.options, tuned) if contestant.tuned_as is None else overlay(tuned, contestant.options)
+        of_data = self.condition.options if self.condition else {}
+        common = {"metrics": list(METRICS), "topk": list(TOPK), **self.options, **of_data}
         if fixed := sorted(own.keys() & set(PROTOCOL)):
             raise InputError(
                 f"{contestant.label} has options of its own that all runs must share: {', '.join(fixed)}. Put them "
@@ -161,10 +203,14 @@ class Plan:
     def _tuned_options(self, dataset: str, contestant: Contestant) -> dict[str, Any]:
         if self.tuned is None:
             return {}
-        path = self.tuned / dataset / f"{contestant.label}.yaml"
+        path = self._tuned_file(dataset, contestant)
         options = read_yaml(path)
         _refuse_given(options, str(path))
         return options
+
+    def _tuned_file(self, dataset: str, contestant: Contestant) -> Path:
+        assert self.tuned is not None
+        return self.tuned / dataset / f"{contestant.tuned_as or contestant.label}.yaml"
 
     def check(self, data_path: str | Path) -> None:
         """Build every run's configuration, so that no mistake is found after hours.
@@ -191,7 +237,8 @@ class Plan:
         """Options of one model must not change the data that all share."""
         from recbole.utils.argument_list import dataset_arguments
 
-        if fixed := sorted(job.options.keys() & {*dataset_arguments, *_OUR_DATA} - self.options.keys()):
+        common = self.options.keys() | (self.condition.options.keys() if self.condition else set())
+        if fixed := sorted(job.options.keys() & {*dataset_arguments, *_OUR_DATA} - common):
             raise InputError(
                 f"{job.contestant.label} has options of its own that change the data: {', '.join(fixed)}. Put them "
                 f"into the plan's `options`."
@@ -200,12 +247,18 @@ class Plan:
     def _check_tuned(self) -> None:
         if self.tuned is None:
             return
-        files = [self.tuned / dataset / f"{label}.yaml" for dataset in self.datasets for label in self.labels]
+        wanted = [self._tuned_file(dataset, who) for dataset in self.datasets for who in self.contestants]
+        files = list(dict.fromkeys(wanted))
         if missing := [str(file) for file in files if not file.is_file()]:
             raise InputError(
                 f"{len(missing)} of {len(files)} tuned settings are missing, first {missing[0]}. Tune these too: a "
                 f"table never mixes tuned and untuned models."
             )
+
+
+def data_label(dataset: str, condition: str = "") -> str:
+    """What records and tables call a data set under a condition (its label)."""
+    return f"{dataset}@{condition}" if condition else dataset
 
 
 def read_plan(name: str) -> Plan:
@@ -227,7 +280,7 @@ def read_plan(name: str) -> Plan:
             raise InputError(f"{path}: unknown entry {key!r}.{did_you_mean(str(key), _KEYS)} Entries: {known}.")
     tuned = _entry(content, "tuned", str, path)
     return Plan(
-        contestants=tuple(_contestant(entry, path) for entry in _entry(content, "models", list, path)),
+        contestants=contestants(_entry(content, "models", list, path), str(path)),
         datasets=tuple(map(str, _entry(content, "datasets", list, path))),
         seeds=seeds(content.get("seeds", 1)),
         options=_entry(content, "options", dict, path),
@@ -264,8 +317,16 @@ def _is_whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _contestant(entry: Any, path: Path) -> Contestant:
-    """``NAME``, or ``LABEL: {model: NAME, option: value, …}``."""
+def contestants(entries: Iterable[Any], where: str) -> tuple[Contestant, ...]:
+    """Contestants as files name them: ``NAME``, or ``LABEL: {model: NAME, option: value, …}``.
+
+    Raises:
+        InputError: an entry is neither; the message begins with ``where``.
+    """
+    return tuple(_contestant(entry, where) for entry in entries)
+
+
+def _contestant(entry: Any, where: str) -> Contestant:
     if isinstance(entry, str):
         return Contestant(entry, entry)
     if isinstance(entry, dict) and len(entry) == 1:
@@ -274,7 +335,7 @@ def _contestant(entry: Any, path: Path) -> Contestant:
             model = options.get("model", label)
             return Contestant(str(label), str(model), {k: v for k, v in options.items() if k != "model"})
     raise InputError(
-        f"{path}: model {entry!r} is not understood. Write NAME, or LABEL: {{model: NAME, option: value}}."
+        f"{where}: model {entry!r} is not understood. Write NAME, or LABEL: {{model: NAME, option: value}}."
     )
 
 
@@ -301,7 +362,7 @@ def configuration(job: Job, data_path: str | Path) -> VloggerConfig:
         with _kept_environment():
             return VloggerConfig(job.contestant.model, job.dataset, {**job.options, "data_path": str(data_path)})
     except InputError as error:
-        raise InputError(f"{job.contestant.label} on {job.dataset}: {error}") from None
+        raise InputError(f"{job.contestant.label} on {job.data}: {error}") from None
 
 
 @contextmanager
@@ -342,7 +403,7 @@ def _require_one_protocol(job: Job, protocol: dict[str, Any], label: str, of_fir
     for key, value in protocol.items():
         if value != of_first[key]:
             raise InputError(
-                f"On {job.dataset} {job.contestant.label} would run with `{key}` {value!r}, {label} with "
+                f"On {job.data} {job.contestant.label} would run with `{key}` {value!r}, {label} with "
                 f"{of_first[key]!r}: all runs share it. Put it into the plan's `options`."
             )
 

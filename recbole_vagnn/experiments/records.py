@@ -1,12 +1,13 @@
 """The files of an experiment: one row a finished run, its metrics per user and its learning curve.
 
-``DIR/runs.csv`` holds a row for every run; ``DIR/per_user/`` and ``DIR/curves/`` a file for each. A run is added
-whole: its row is written last, so a row means that everything of the run is there. One process writes into a folder.
+``DIR/runs.csv`` holds a row for every run; ``DIR/per_user/`` and ``DIR/curves/`` a file for each, and
+``DIR/measured/NAME/`` one for each that a probe measured something on. A run is added whole: its row is written last,
+so a row means that everything of the run is there. One process writes into a folder.
 
-Columns of runs.csv: ``dataset``, ``model`` (the contestant's label), ``seed``, ``settings`` ("authors" or "tuned"),
-``fingerprint`` (of the split and the creators), ``protocol`` (hash of evaluation options), ``version`` (of this
-package), ``options`` (hash of the options given to the run, its seed apart), ``users``, ``items``, ``vloggers``,
-``train``, ``valid``, ``test`` (sizes), ``best_epoch``, ``epochs``,
+Columns of runs.csv: ``dataset`` (under a condition ``NAME@CONDITION``), ``model`` (the contestant's label), ``seed``,
+``settings`` ("authors" or "tuned"), ``fingerprint`` (of the split and the creators), ``protocol`` (hash of evaluation
+options), ``version`` (of this package), ``options`` (hash of the options given to the run, its seed apart), ``users``,
+``items``, ``vloggers``, ``train``, ``valid``, ``test`` (sizes), ``best_epoch``, ``epochs``,
 ``valid_<metric>``, ``test_<metric>`` (e.g. ``test_recall@10``), ``train_seconds``, ``epoch_seconds`` (training alone),
 ``valid_seconds``, ``test_seconds``, ``total_seconds``, ``peak_memory_mb``, ``peak_gpu_memory_mb``, ``parameters``,
 ``threads``.
@@ -22,7 +23,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,6 @@ Key = tuple[str, str, int]
 # Runs that differ in one of these were not made under one protocol and are never compared.
 SAME = ("fingerprint", "protocol", "version", "settings")
 _TEXT = ("dataset", "model", *SAME, "options")
-_SUFFIX = {"per_user": "parquet", "curves": "csv"}
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,13 @@ class RunRecord:
         row: the columns of runs.csv.
         per_user: see the module's text.
         curve: likewise.
+        measured: tables of a probe by name (:class:`~recbole_vagnn.experiments.probe.Probe`).
     """
 
     row: dict[str, object]
     per_user: pd.DataFrame
     curve: pd.DataFrame
+    measured: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
@@ -108,6 +110,8 @@ class Records:
             self._write(others)
         self._write_file("per_user", record.key, record.per_user)
         self._write_file("curves", record.key, record.curve)
+        for name, table in record.measured.items():
+            self._write_file(_measured(name), record.key, table)
         self._write([*others, record.row])
 
     def require_same(self, row: dict[str, object]) -> None:
@@ -129,14 +133,15 @@ class Records:
         self.runs = self._read()  # what a later process would see
 
     def _write_file(self, kind: str, key: Key, frame: pd.DataFrame) -> None:
-        if kind == "per_user":
-            _replace(self.path(kind, key), lambda draft: frame.to_parquet(draft, index=False, compression="zstd"))
-        else:
+        if kind == "curves":
             _replace(self.path(kind, key), lambda draft: frame.to_csv(draft, index=False))
+        else:
+            _replace(self.path(kind, key), lambda draft: frame.to_parquet(draft, index=False, compression="zstd"))
 
     def path(self, kind: str, key: Key) -> Path:
-        """File of a run's metrics per user ("per_user") or learning curve ("curves")."""
-        return self.folder / kind / f"{'.'.join(file_name(part) for part in key)}.{_SUFFIX[kind]}"
+        """File of a run's metrics per user ("per_user"), learning curve ("curves") or "measured/NAME"."""
+        suffix = "csv" if kind == "curves" else "parquet"
+        return self.folder / kind / f"{'.'.join(file_name(part) for part in key)}.{suffix}"
 
     def per_user(self, dataset: str | None = None) -> Iterator[tuple[Key, pd.DataFrame]]:
         """Key and metrics per user of each run, in the order of runs.csv; runs without the file are left out.
@@ -154,11 +159,24 @@ class Records:
         """
         return self._files("curves", dataset, lambda path: pd.read_csv(path, float_precision="round_trip"))
 
+    def measured(self, name: str, dataset: str | None = None) -> Iterator[tuple[Key, pd.DataFrame]]:
+        """Key and what a probe measured under a name, in the order of runs.csv; runs without it are left out.
+
+        Args:
+            name: of the probe's table.
+            dataset: only the runs on it; None = all.
+        """
+        return self._files(_measured(name), dataset, pd.read_parquet)
+
     def _files(self, kind: str, dataset: str | None, read: Callable[[Path], Any]) -> Iterator[tuple[Key, Any]]:
         for key in _keys(self.runs):
             path = self.path(kind, key)
             if dataset in (None, key[0]) and path.is_file():
                 yield key, read(path)
+
+
+def _measured(name: str) -> str:
+    return f"measured/{file_name(name)}"
 
 
 def file_name(part: object) -> str:

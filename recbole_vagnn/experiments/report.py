@@ -1,13 +1,11 @@
 """Everything people read of a benchmark: tables, significance, figures and one report.html that can be mailed.
 
-The report is one file without a request to anywhere: images, style and the few lines of script that sort its tables
-are inside, and it is complete where scripts do not run. It holds no date: equal records give an equal report.
+The report holds no date: equal records give an equal report.
 """
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from math import isnan
@@ -17,7 +15,8 @@ from typing import Any
 import pandas as pd
 
 from recbole_vagnn.experiments import figures, markup, tables
-from recbole_vagnn.experiments.figures import Picture
+from recbole_vagnn.experiments.drawing import Picture
+from recbole_vagnn.experiments.page import figure, items, page, section, table
 from recbole_vagnn.experiments.records import Key, Records, file_name
 from recbole_vagnn.experiments.significance import KEY_COLUMNS, significance_table
 from recbole_vagnn.experiments.summary import (
@@ -32,7 +31,7 @@ from recbole_vagnn.experiments.summary import (
     sizes_text,
     summarise,
 )
-from recbole_vagnn.experiments.tables import LEVEL, NONE, Table, comparison, percent_text
+from recbole_vagnn.experiments.tables import LEVEL, comparison, percent_text
 
 SEED = 0  # of the bootstrap
 SAMPLES = 10_000
@@ -120,20 +119,12 @@ def html(
     body = [
         "<h1>Benchmark</h1>",
         f'<nav>{names} · <a href="#protocol">protocol</a> · <a href="#failures">failed and missing runs</a></nav>',
-        _section("In words", "summary", _words(summaries, significance)),
-        _section("Protocol", "protocol", [_protocol(summaries, command)]),
+        section("In words", "summary", _words(summaries, significance)),
+        section("Protocol", "protocol", [_protocol(summaries, command)]),
         *(_dataset(i, summary, significance, pictures) for i, summary in enumerate(summaries)),
-        _section("Failed and missing runs", "failures", [_failures(summaries, failures)]),
+        section("Failed and missing runs", "failures", [_failures(summaries, failures)]),
     ]
-    return _PAGE.replace("BODY", "\n".join(body))
-
-
-def _section(title: str, name: str, parts: Iterable[str]) -> str:
-    return "\n".join([f'<section id="{name}">', f"<h2>{escape(title)}</h2>", *parts, "</section>"])
-
-
-def _items(texts: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>"
+    return page("Benchmark", body)
 
 
 # In words
@@ -147,14 +138,14 @@ def _words(summaries: Sequence[Summary], significance: pd.DataFrame) -> list[str
         for metric in figures.headline(summary.metrics)
         if (verdict := judge(summary, own, metric, significance)) is not None
     ]
-    parts = [_items(_overall(own, verdicts) for own in dict.fromkeys(v.ours for v in verdicts))]
+    parts = [items(_overall(own, verdicts) for own in dict.fromkeys(v.ours for v in verdicts))]
     for summary in summaries:
         sentences = [_winners(summary), *(v.text for v in verdicts if v.dataset == summary.dataset)]
         if not summary.ours:
             sentences.append("No model is named as ours, so no gain is reported and nothing is tested.")
         elif not summary.tuned:
             sentences.append(tables.UNTESTED)
-        parts.append(f"<h3>{escape(summary.dataset)}</h3>{_items(sentences)}")
+        parts.append(f"<h3>{escape(summary.dataset)}</h3>{items(sentences)}")
     return parts
 
 
@@ -239,12 +230,8 @@ def _tested_text(row: Any) -> str:
         low, high = (percent_text(100 * row[f"relative_{end}"]) for end in ("low", "high"))
         interval = f"95 % interval {low} to {high}; "
     word = "significant" if _is_significant(row) else "not significant"
-    t, wilcoxon = (_p_text(row[f"{test}_p_two_sided_holm"]) for test in ("t", "wilcoxon"))
+    t, wilcoxon = (tables.p_text(row[f"{test}_p_two_sided_holm"]) for test in ("t", "wilcoxon"))
     return f" ({interval}{word}: t test p {t}, Wilcoxon p {wilcoxon})"
-
-
-def _p_text(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def _against_all(summary: Summary, own: str, metric: str, significance: pd.DataFrame) -> str:
@@ -282,8 +269,8 @@ def _protocol(summaries: Sequence[Summary], command: str) -> str:
     )
     rows = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in _facts(s))}</tr>" for s in summaries)
     made = f"<p>Made by <code>{escape(command)}</code></p>" if command else ""
-    table = f'<div class="wide"><table class="facts"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-    return f"{made}{table}{_items(points)}"
+    facts = f'<div class="wide"><table class="facts"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return f"{made}{facts}{items(points)}"
 
 
 def _facts(summary: Summary) -> list[str]:
@@ -298,32 +285,10 @@ def _facts(summary: Summary) -> list[str]:
 
 def _dataset(i: int, summary: Summary, significance: pd.DataFrame, pictures: Sequence[Picture]) -> str:
     parts = [f"<p>{escape(about_text(summary))}</p>"]
-    parts += [_table(table) for table in tables.tables(summary, significance)]
+    parts += [table(content) for content in tables.tables(summary, significance)]
     parts.append(_significance(summary, significance))
-    parts += [_figure(picture) for picture in pictures if picture.dataset == summary.dataset]
-    return _section(summary.dataset, f"d{i}", parts)
-
-
-def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in table.headings)
-    rows = [f'<tr><th scope="row">{escape(label)}</th>{"".join(map(_cell, cells))}</tr>' for label, cells in table.rows]
-    footer = [
-        f'<tr><th scope="row">{escape(label)}</th>{"".join(f"<td>{escape(text)}</td>" for text in texts)}</tr>'
-        for label, texts in table.footer
-    ]
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in table.notes)
-    foot = f"<tfoot>{''.join(footer)}</tfoot>" if footer else ""
-    return (
-        f'<h3>{escape(table.title)}</h3><div class="wide"><table class="sortable"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody>{foot}</table></div>{notes}"
-    )
-
-
-def _cell(cell: tables.Cell) -> str:
-    text = escape(cell.text)
-    marked = {"best": f"<b>{text}</b>", "second": f"<u>{text}</u>", "": text}[cell.mark]
-    value = "" if isnan(cell.value) else f' data-value="{cell.value!r}"'
-    return f"<td{value}>{marked}</td>"
+    parts += [figure(picture) for picture in pictures if picture.dataset == summary.dataset]
+    return section(summary.dataset, f"d{i}", parts)
 
 
 def _significance(summary: Summary, significance: pd.DataFrame) -> str:
@@ -331,7 +296,7 @@ def _significance(summary: Summary, significance: pd.DataFrame) -> str:
     if not summary.tuned:
         return ""  # the accuracy tables say why
     found = [
-        _table(_tests(summary, own, metric, rows))
+        table(tables.paired_tests(summary.dataset, summary.models, own, metric, rows))
         for own in summary.ours
         for metric in figures.headline(summary.metrics)
         if len(rows := _rows_of(significance, summary.dataset, metric, own))
@@ -349,115 +314,7 @@ def _rows_of(significance: pd.DataFrame, dataset: str, metric: str, own: str) ->
     return rows
 
 
-_TEST_HEADINGS = (
-    *("Rival", "Difference", "Relative", "95 % interval", "Users better", "equal", "worse"),
-    *("d_z", "p, t test", "p, Wilcoxon"),
-)
-
-
-def _tests(summary: Summary, own: str, metric: str, rows: list[dict[str, Any]]) -> Table:
-    by_rival = {row["rival"]: row for row in rows}
-    return Table(
-        dataset=summary.dataset,
-        title=f"Significance: {own} against each rival, {heading(metric)}",
-        headings=_TEST_HEADINGS,
-        rows=tuple((rival, _test_cells(by_rival[rival])) for rival in summary.models if rival in by_rival),
-        notes=(
-            f"p two-sided, Holm-corrected; bold below {LEVEL}. Relative and interval: difference over the rival's "
-            "mean. d_z: mean of users' differences over their standard deviation.",
-        ),
-    )
-
-
-def _test_cells(row: dict[str, Any]) -> tuple[tables.Cell, ...]:
-    relative, low, high = (100 * row[name] for name in ("relative", "relative_low", "relative_high"))
-    interval = NONE if isnan(low) else f"{percent_text(low)} to {percent_text(high)}"
-    return (
-        tables.Cell(f"{row['difference']:+.4f}".replace("-", "−"), row["difference"]),
-        tables.Cell(NONE if isnan(relative) else percent_text(relative), relative),
-        tables.Cell(interval, low),
-        *(tables.Cell(f"{row[name]:,}", row[name]) for name in ("better", "equal", "worse")),
-        tables.Cell(f"{row['cohen_dz']:+.2f}".replace("-", "−"), row["cohen_dz"]),
-        *(_p_cell(row[f"{test}_p_two_sided_holm"]) for test in ("t", "wilcoxon")),
-    )
-
-
-def _p_cell(p: float) -> tables.Cell:
-    return tables.Cell(_p_text(p).removeprefix("= "), p, "best" if p < LEVEL else "")
-
-
-def _figure(picture: Picture) -> str:
-    source = "data:image/png;base64," + b64encode(picture.png).decode()
-    alt = escape(f"{picture.dataset}: {picture.kind}. {picture.caption}", quote=True)
-    return f'<figure><img alt="{alt}" src="{source}"><figcaption>{escape(picture.caption)}</figcaption></figure>'
-
-
 def _failures(summaries: Sequence[Summary], failures: pd.DataFrame | None) -> str:
     failed, missing = failure_text(failures), missing_text(summaries)
-    parts = [f"<h3>Failed</h3>{_items(failed or ['none'])}", f"<h3>Missing</h3>{_items(missing or ['none'])}"]
+    parts = [f"<h3>Failed</h3>{items(failed or ['none'])}", f"<h3>Missing</h3>{items(missing or ['none'])}"]
     return "".join(parts)
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>Benchmark</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 76rem; margin: 0 auto;
-  padding: 1rem 1.5rem 4rem; }
-h1 { font-size: 1.7rem; margin: 0.5rem 0; } h2 { font-size: 1.35rem; margin: 2.5rem 0 0.6rem;
-  border-bottom: 2px solid #1b1b1b; } h3 { font-size: 1.05rem; margin: 1.6rem 0 0.4rem; }
-a { color: #0058a3; } code { background: #f2f2f2; padding: 0.1rem 0.3rem; overflow-wrap: anywhere; }
-li { margin: 0.25rem 0; } .note, figcaption { color: #4a4a4a; font-size: 0.87rem; margin: 0.3rem 0; max-width: 62rem; }
-#protocol { background: #f6f7f9; border: 1px solid #d5d9e0; border-radius: 6px; padding: 0 1.2rem 0.6rem;
-  margin-top: 2rem; } #protocol h2 { margin-top: 1rem; border: 0; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.9rem; }
-th, td { padding: 0.25rem 0.7rem; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th[scope=row] { font-weight: normal; }
-thead { border-top: 2px solid #1b1b1b; border-bottom: 1px solid #1b1b1b; } tbody { border-bottom: 2px solid #1b1b1b; }
-tfoot { border-bottom: 2px solid #1b1b1b; font-style: italic; } tbody tr:hover { background: #eef4fb; }
-.facts td, .facts th { text-align: left; white-space: normal; vertical-align: top; }
-.sortable thead th.sorts { cursor: pointer; } .sortable thead th.sorts:hover { text-decoration: underline; }
-th[aria-sort=ascending]::after { content: " \\25B2"; } th[aria-sort=descending]::after { content: " \\25BC"; }
-figure { margin: 1.6rem 0; } img { max-width: 100%; height: auto; }
-@media print { body { max-width: none; font-size: 10pt; padding: 0; } nav { display: none; }
-  figure, tr, li { break-inside: avoid; } h2, h3 { break-after: avoid; } .wide { overflow: visible; }
-  table { font-size: 7.5pt; } th, td { padding: 0.15rem 0.35rem; } }
-</style>
-</head>
-<body>
-BODY
-<script>
-"use strict";
-// A click on a heading sorts a table: largest first, then smallest first, then as it was.
-for (const table of document.querySelectorAll("table.sortable")) {
-  const body = table.tBodies[0], rows = [...body.rows], heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, column) => {
-    head.classList.add("sorts");
-    head.tabIndex = 0;
-    const value = row => column === 0 ? row.cells[0].textContent : parseFloat(row.cells[column].dataset.value);
-    const compare = (a, b, sign) => {
-      const [x, y] = [value(a), value(b)];
-      if (column === 0) return sign * y.localeCompare(x);
-      return isNaN(x) || isNaN(y) ? isNaN(x) - isNaN(y) : sign * (y - x);
-    };
-    const sort = () => {
-      const next = { descending: "ascending", ascending: "" }[head.getAttribute("aria-sort")] ?? "descending";
-      heads.forEach(other => other.removeAttribute("aria-sort"));
-      if (next) head.setAttribute("aria-sort", next);
-      const sign = next === "ascending" ? -1 : 1;
-      body.append(...(next ? [...rows].sort((a, b) => compare(a, b, sign)) : rows));
-    };
-    head.addEventListener("click", sort);
-    head.addEventListener("keydown", event => { if (event.key === "Enter") sort(); });
-  });
-}
-</script>
-</body>
-</html>
-"""

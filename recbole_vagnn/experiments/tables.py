@@ -8,7 +8,7 @@ accuracy stands what each model of ours gains over the best rival, in percent, f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import floor, isnan, log10, nan
 from typing import Any
@@ -232,6 +232,62 @@ def _marks(printed: dict[str, str], better: int) -> dict[str, str]:
         return {}
     names = dict(zip(ranks, ("best", "second"), strict=False))
     return {model: names[value] for model, value in values.items() if value in names}
+
+
+# Tests
+
+_TEST_HEADINGS = (
+    *("Rival", "Difference", "Relative", "95 % interval", "Users better", "equal", "worse"),
+    *("d_z", "p, t test", "p, Wilcoxon"),
+)
+
+
+def paired_tests(
+    dataset: str, models: Sequence[str], own: str, metric: str, rows: Sequence[Mapping[str, Any]]
+) -> Table:
+    """The tests of a model against each rival on a metric.
+
+    Args:
+        dataset: what the table is about.
+        models: labels in the order of the table; those without a row are left out.
+        own: label of the model that is compared.
+        metric: e.g. ``recall@10``.
+        rows: rows of ``significance_table``.
+    """
+    by_rival = {row["rival"]: row for row in rows}
+    return Table(
+        dataset=dataset,
+        title=f"Significance: {own} against each rival, {heading(metric)}",
+        headings=_TEST_HEADINGS,
+        rows=tuple((rival, _test_cells(by_rival[rival])) for rival in models if rival in by_rival),
+        notes=(
+            f"p two-sided, Holm-corrected; bold below {LEVEL}. Relative and interval: difference over the rival's "
+            "mean. d_z: mean of users' differences over their standard deviation.",
+        ),
+    )
+
+
+def _test_cells(row: Mapping[str, Any]) -> tuple[Cell, ...]:
+    relative, low, high = (100 * row[name] for name in ("relative", "relative_low", "relative_high"))
+    interval = NONE if isnan(low) else f"{percent_text(low)} to {percent_text(high)}"
+    return (
+        Cell(f"{row['difference']:+.4f}".replace("-", "−"), row["difference"]),
+        Cell(NONE if isnan(relative) else percent_text(relative), relative),
+        Cell(interval, low),
+        *(Cell(f"{row[name]:,}", row[name]) for name in ("better", "equal", "worse")),
+        Cell(f"{row['cohen_dz']:+.2f}".replace("-", "−"), row["cohen_dz"]),
+        *(p_cell(row[f"{test}_p_two_sided_holm"]) for test in ("t", "wilcoxon")),
+    )
+
+
+def p_cell(p: float) -> Cell:
+    """A p-value, bold where it is significant."""
+    return Cell(p_text(p).removeprefix("= "), p, "best" if p < LEVEL else "")
+
+
+def p_text(p: float) -> str:
+    """``= 0.012`` or ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 # CSV

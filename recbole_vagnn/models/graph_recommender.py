@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from recbole_vagnn.data.options import Options
 from recbole_vagnn.data.tripartite import TripartiteGraph
 from recbole_vagnn.models.inner_product import InnerProductRecommender
+from recbole_vagnn.models.new_videos import NewVideoOptions
 from recbole_vagnn.nn.losses import bpr_loss, squared_norm_of_rows
 from recbole_vagnn.nn.passes import Pass, Weights, bipartite_adjacency, layer_mean, run_passes, tripartite_adjacency
 from recbole_vagnn.nn.sparse import Csr
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GraphOptions(Options):
+class GraphOptions(NewVideoOptions):
     """Options of every graph baseline; ``properties/model/`` explains each.
 
     Raises:
@@ -36,6 +36,7 @@ class GraphOptions(Options):
     reg_weight: float = 1e-4
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.require_number("embedding_size", 1, whole=True)
         self.require_number("n_layers", 0, whole=True)
         self.require_number("reg_weight", 0)

@@ -9,6 +9,8 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
 
+from recbole_vagnn.models.new_videos import NewVideoOptions, VloggerMeans
+
 if TYPE_CHECKING:
     from recbole.config import Config
     from recbole.data.interaction import Interaction
@@ -19,11 +21,16 @@ if TYPE_CHECKING:
 class InnerProductRecommender(GeneralRecommender):
     """Base of the models whose score is the inner product of a user's and an item's vector.
 
-    A model has ``user_embedding`` among its modules and gives ``compute_vectors``.
+    A model has ``user_embedding`` among its modules and gives ``compute_vectors``. With ``new_videos: vlogger``, videos
+    without training interactions are ranked by the mean vector of their vlogger's other videos
+    (:class:`~recbole_vagnn.models.new_videos.VloggerMeans`); training never sees it.
 
     Args:
         config: RecBole's Config.
         dataset: the training split.
+
+    Raises:
+        InputError: ``new_videos`` is not one of its choices.
     """
 
     input_type = InputType.PAIRWISE
@@ -34,9 +41,14 @@ class InnerProductRecommender(GeneralRecommender):
     def __init__(self, config: Config, dataset: VloggerDataset) -> None:
         super().__init__(config, dataset)
         self._vectors: tuple[Any, Tensor, Tensor] | None = None
+        wanted = NewVideoOptions.from_config(config.__getitem__).new_videos == "vlogger"
+        self._vlogger_means = VloggerMeans(dataset.interactions(), dataset.vlogger_of_item) if wanted else None
 
     def compute_vectors(self) -> tuple[Tensor, Tensor]:
-        """Vectors of all users and items as they are now, (n_users, k) and (n_items, k), without dropout or noise."""
+        """Vectors of all users and items as they are now, (n_users, k) and (n_items, k), without dropout or noise.
+
+        New videos come by their own embedding here; :meth:`vectors` gives them others where that is asked for.
+        """
         raise NotImplementedError
 
     @torch.no_grad()
@@ -51,8 +63,13 @@ class InnerProductRecommender(GeneralRecommender):
         table = self.user_embedding.weight
         key = (versions, table.device, table.dtype)
         if self._vectors is None or self._vectors[0] != key:
-            self._vectors = (key, *self.compute_vectors())
+            users, items = self.compute_vectors()
+            self._vectors = (key, users, self.with_new_videos(items))
         return self._vectors[1], self._vectors[2]
+
+    def with_new_videos(self, values: Tensor) -> Tensor:
+        """Values that scores are linear in, (n_items, k), with those of new videos as ``new_videos`` wants them."""
+        return values if self._vlogger_means is None else self._vlogger_means.fill(values)
 
     def predict(self, interaction: Interaction) -> Tensor:
         """Scores of given pairs: (B,) users and (B,) items → (B,) float."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recbole_vagnn.data.options import Options
 from recbole_vagnn.errors import InputError
+from recbole_vagnn.models.new_videos import NewVideoOptions
 
 
 @dataclass(frozen=True)
-class VAGNNOptions(Options):
+class VAGNNOptions(NewVideoOptions):
     """Options of VA-GNN; ``properties/model/VAGNN.yaml`` explains each and holds the published defaults.
 
     Raises:
@@ -37,6 +37,7 @@ class VAGNNOptions(Options):
     aux_user_sampling: str = "user"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("embedding_size", "head_size"):
             self.require_number(name, 1, whole=True)
         self.require_number("n_layers", 0, whole=True)

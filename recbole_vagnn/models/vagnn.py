@@ -61,6 +61,24 @@ class Operators(NamedTuple):
     user_to_video: SparsePair
 
 
+class ScoreParts(NamedTuple):
+    """Every score as what comes from the video plus what comes from its vlogger.
+
+    s(u, v) = users[u] · videos[v] + users[u] · vloggers[v].
+
+    Attributes:
+        users: (n_users, k), k = d × number of views.
+        videos: (n_items, k), w v.
+        vloggers: (n_items, k), (1 − w) p of the video's vlogger; 0 where that is unknown.
+        weights: (n_items,), w.
+    """
+
+    users: Tensor
+    videos: Tensor
+    vloggers: Tensor
+    weights: Tensor
+
+
 class VAGNN(InnerProductRecommender):
     r"""Vlogger-augmented graph neural network (arXiv 2405.18260).
 
@@ -330,7 +348,21 @@ class VAGNN(InnerProductRecommender):
 
     def compute_vectors(self) -> tuple[Tensor, Tensor]:
         """(n_users, k) and (n_items, k), k = d × number of views."""
-        on = [view for view in self.forward() if view is not None]
-        users, videos, vloggers = (torch.cat(parts, dim=1) for parts in zip(*on, strict=True))
+        users, videos, vloggers = self._joined_views()
         every = torch.arange(self.n_items, device=users.device)
         return users, self._item_vectors(videos, vloggers, every)
+
+    def _joined_views(self) -> tuple[Tensor, ...]:
+        """Users, videos and vloggers, each (n, k): the vectors of the views that are on, side by side."""
+        on = [view for view in self.forward() if view is not None]
+        return tuple(torch.cat(parts, dim=1) for parts in zip(*on, strict=True))
+
+    @torch.no_grad()
+    def score_parts(self) -> ScoreParts:
+        """What :meth:`vectors` are made of; with ``new_videos: vlogger``, new videos have the means of both parts."""
+        users, videos, vloggers = self._joined_views()
+        owners = functional.embedding(self.vlogger_of, vloggers)
+        weights = self._mix_weight(videos, owners, self.vlogger_of > 0)
+        parts = weights * videos, (1 - weights) * owners, weights
+        of_videos, of_vloggers, mixed = (self.with_new_videos(part) for part in parts)
+        return ScoreParts(users, of_videos, of_vloggers, mixed.squeeze(1))

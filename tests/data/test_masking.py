@@ -175,6 +175,7 @@ def split(pairs: list[tuple[int, int]], mask: bool) -> Any:
         iid_field="item_id",
         item_num=10,
         options=SimpleNamespace(mask_valid_at_test=mask),
+        withheld=None,
     )
 
 
@@ -193,6 +194,15 @@ def test_validation_items_that_are_training_or_test_items_too_stay_masked() -> N
     assert made.used_ids.tolist() == [set(), {1, 2, 4, 6}, {1, 7}]
     assert made.phase == "test"
     assert recbole.used_ids.tolist() == [set(), {1, 2, 3, 4, 6}, {1, 5, 7}]
+
+
+@pytest.mark.parametrize(("mask", "left_out"), [(True, {1, 2, 4, 6}), (False, {1, 4, 6})])
+def test_withheld_training_items_stay_left_out_unless_they_are_test_items(mask: bool, left_out: set[int]) -> None:
+    train, valid, test = (split(pairs, mask) for pairs in ([(1, 1)], [(1, 2)], [(1, 3)]))
+    train.withheld = np.array([[1, 1, 1], [4, 6, 3]])
+    recbole = SimpleNamespace(used_ids=sets(set(), {1, 2}), phase="test")
+    assert sampler_for_test([train, valid, test], recbole).used_ids.tolist() == [set(), left_out]
+    assert recbole.used_ids.tolist() == [set(), {1, 2}]
 
 
 def test_nothing_is_made_where_nothing_changes() -> None:

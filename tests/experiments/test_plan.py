@@ -14,6 +14,7 @@ from recbole_vagnn.experiments.plan import (
     METRICS,
     PROTOCOL,
     TOPK,
+    Condition,
     Contestant,
     Plan,
     configuration,
@@ -23,6 +24,7 @@ from recbole_vagnn.experiments.plan import (
     seeds,
     with_changes,
 )
+from recbole_vagnn.experiments.probe import Probe
 from tests.runs import write_toy
 
 
@@ -157,6 +159,38 @@ def test_options_of_a_run(tmp_path: Path) -> None:
     )
 
 
+def test_a_contestant_tuned_as_another_starts_from_its_options_and_keeps_its_own(tmp_path: Path) -> None:
+    write(tmp_path, "b: 3\nc: 3", "toy/A.yaml")
+    variant = Contestant("A without b", "VAGNN", {"b": 0}, tuned_as="A")
+    given = Plan((Contestant("A", "VAGNN", {"b": 1}), variant), ("toy",), tuned=tmp_path)
+    assert [{key: job.options[key] for key in "bc"} for job in given.jobs()] == [{"b": 3, "c": 3}, {"b": 0, "c": 3}]
+    untuned = Plan((variant,), ("toy",))
+    assert [job.options["b"] for job in untuned.jobs()] == [0]
+
+
+def test_a_tuned_base_must_be_there_once(toy: Path, tmp_path: Path) -> None:
+    variant = Contestant("B", "VAGNN", {"n_layers": 1}, tuned_as="VAGNN")
+    given = Plan((Contestant("VAGNN", "VAGNN"), variant), ("toy",), tuned=tmp_path)
+    with pytest.raises(InputError, match=r"1 of 1 tuned settings are missing, first .*toy/VAGNN\.yaml"):
+        given.check(toy)
+    write(tmp_path, "", "toy/VAGNN.yaml")
+    given.check(toy)
+
+
+def test_a_condition_changes_the_data_of_all_and_is_part_of_their_name(toy: Path) -> None:
+    change = {"degradation": {"links_removed": 0.5}}
+    given = plan("Pop", "VAGNN", condition=Condition("poorer", change), probe=Probe("a:b"))
+    given.check(toy)
+    for job in given.jobs():
+        assert (job.dataset, job.data, job.condition) == ("toy", "toy@poorer", "poorer")
+        assert job.key == ("toy@poorer", job.contestant.label, 2020)
+        assert job.options["degradation"] == change["degradation"]
+        assert job.probe == Probe("a:b")
+    (plain,) = plan("Pop").jobs()
+    assert (plain.data, plain.key[0], plain.probe) == ("toy", "toy", None)
+    assert plain.options_hash != next(iter(given.jobs())).options_hash
+
+
 @pytest.mark.parametrize("key", PROTOCOL)
 def test_no_contestant_has_a_protocol_of_its_own(tmp_path: Path, key: str) -> None:
     with pytest.raises(InputError, match=f"A has options of its own that all runs must share: {key}. Put them"):
@@ -192,6 +226,7 @@ def test_all_models_are_tuned_or_none(toy: Path, tmp_path: Path) -> None:
             "A has options of its own that change the data: val_inter",
         ),
         (Contestant("A", "VAGNN", {"VLOGGER_ID_FIELD": "x"}), {}, "that change the data: VLOGGER_ID_FIELD"),
+        (Contestant("A", "VAGNN", {"degradation": {}}), {}, "that change the data: degradation"),
         (
             Contestant("A", "VAGNN", {"variant": "as_published"}),
             {},
