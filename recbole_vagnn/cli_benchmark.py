@@ -31,6 +31,7 @@ _CPUS, _GPUS = click.FloatRange(0, min_open=True), click.FloatRange(0)
 @click.option("--data_path", "--data-path", default="dataset", show_default=True, help="Folder of data sets.")
 @click.option("--resume", is_flag=True, help="Go on with the runs that are in --out.")
 @click.option("--serial", is_flag=True, help="One run after the other, without Ray.")
+@click.option("--processes", type=click.IntRange(1), help="So many runs at once on this machine, without Ray.")
 @click.option("--ray-address", help="Address of a running Ray cluster, e.g. auto.")
 @click.option(
     "--cpus-per-run",
@@ -99,19 +100,23 @@ def split(text: str | None) -> tuple[str, ...] | None:
 
 
 def scheduler(given: dict[str, Any]) -> Any:
-    """What runs jobs, by ``serial``, ``ray_address``, ``cpus_per_run`` and ``gpus_per_run``."""
+    """What runs jobs: ``serial``, ``processes``, ``ray_address``, ``cpus_per_run`` and ``gpus_per_run`` say it."""
     from recbole_vagnn.errors import InputError
 
     cpus, gpus, address = given["cpus_per_run"], given["gpus_per_run"], given["ray_address"]
-    if not given["serial"]:
+    serial, processes = given["serial"], given["processes"]
+    if not serial and processes is None:
         from recbole_vagnn.experiments.cluster import run_on_ray
 
         return partial(run_on_ray, address=address, cpus=cpus, gpus=gpus)
+    if serial and processes is not None:
+        raise InputError("--serial is one run at a time: leave it or --processes out.")
     if address is not None:
-        raise InputError("--serial runs without Ray: leave --ray-address out.")
+        way = "--serial" if serial else "--processes"
+        raise InputError(f"{way} runs without Ray: leave --ray-address out.")
     from recbole_vagnn.experiments.serial import run_serially
 
     def schedule(jobs: Iterable[Any], data_path: str, listener: Any) -> None:
-        run_serially(jobs, data_path, max(1, int(cpus)), listener)
+        run_serially(jobs, data_path, max(1, int(cpus)), listener, processes or 1)
 
     return schedule

@@ -47,6 +47,7 @@ class _StudyCommand(click.Command):
 @click.option("--hours", type=click.FloatRange(0, min_open=True), help="Refuse a study that may need more CPU hours.")
 @click.option("--resume", is_flag=True, help="Go on with the runs that are in --out.")
 @click.option("--serial", is_flag=True, help="One run after the other, without Ray.")
+@click.option("--processes", type=click.IntRange(1), help="So many runs at once on this machine, without Ray.")
 @click.option("--ray-address", help="Address of a running Ray cluster, e.g. auto.")
 @click.option("--cpus-per-run", type=_CPUS, default=1, show_default=True, help="CPUs of a run; so many torch threads.")
 @click.option("--gpus-per-run", type=_GPUS, default=0, show_default=True, help="GPUs of a run, may be a fraction.")

@@ -108,6 +108,8 @@ def test_fewer_models_leave_fewer_of_ours(called: Called) -> None:
         (["my.plan.yaml", "--set=epochs=3", "--epochs=4"], "--epochs and --set epochs=… are given"),
         (["my.plan.yaml", "--set=seed=3"], "The plan's `options` cannot set `seed`"),
         (["my.plan.yaml", "--serial", "--ray-address=auto"], "--serial runs without Ray: leave --ray-address out"),
+        (["my.plan.yaml", "--processes=2", "--ray-address=auto"], "--processes runs without Ray: leave --ray-address"),
+        (["my.plan.yaml", "--serial", "--processes=2"], "--serial is one run at a time"),
     ],
 )
 def test_a_mistake_is_one_message(called: Called, words: list[str], message: str) -> None:
@@ -168,4 +170,6 @@ def test_serial_runs_have_as_many_threads_as_cpus(
     monkeypatch.setattr(serial, "run_serially", lambda *given: asked.append(given))
     assert call("my.plan.yaml", "--serial", f"--cpus-per-run={cpus}").exit_code == 0
     called.schedule("jobs", "data", "listener")
-    assert asked == [("jobs", "data", threads, "listener")]
+    assert call("my.plan.yaml", "--processes=4", f"--cpus-per-run={cpus}").exit_code == 0
+    called.schedule("jobs", "data", "listener")
+    assert asked == [("jobs", "data", threads, "listener", at_once) for at_once in (1, 4)]

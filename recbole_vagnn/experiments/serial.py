@@ -1,4 +1,4 @@
-"""Jobs one after the other, each in a process of its own: a crash ends one run, and its peak memory is its own."""
+"""Jobs without Ray, each in a process of its own: a crash ends one run, and its peak memory is its own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, TextIO
+from threading import Lock
+from typing import Any, BinaryIO, TextIO, cast
 
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.experiments.events import Failure, Listener, Progress, one_line
@@ -22,65 +24,117 @@ ATTEMPTS = 2
 _TAIL_BYTES = 2**16  # of a dead process's errors
 
 
-def run_serially(jobs: Iterable[Job], data_path: str, threads: int, listener: Listener) -> None:
+def run_serially(jobs: Iterable[Job], data_path: str, threads: int, listener: Listener, at_once: int = 1) -> None:
     """Run jobs in order; one that dies is tried again once and then reported.
 
     Args:
         jobs: the runs.
         data_path: folder of the data sets, absolute.
         threads: of torch, and of other libraries unless ``OMP_NUM_THREADS`` is set.
-        listener: told of everything.
+        listener: told of everything, of one thing at a time.
+        at_once: so many runs go on at the same time.
     """
-    for job in jobs:
-        listener.started(job)
-        _run_one(job, data_path, threads, listener)
-
-
-def _run_one(job: Job, data_path: str, threads: int, listener: Listener) -> None:
-    for attempt in range(1, ATTEMPTS + 1):
-        outcome = _in_process(job, data_path, threads, listener)
-        if isinstance(outcome, str):
-            if attempt < ATTEMPTS:
-                listener.retried(job, outcome)
-                continue
-            listener.failed(Failure(job, outcome, attempt))
-        elif isinstance(outcome, InputError):  # trying again would not help
-            listener.failed(Failure(job, str(outcome), attempt))
-        else:
-            listener.finished(job, outcome)
+    runner = _Runner(data_path, threads, cast(Listener, _OneAtATime(listener)))
+    if at_once == 1:
+        for job in jobs:
+            runner.run(job)
         return
-
-
-def _in_process(job: Job, data_path: str, threads: int, listener: Listener) -> Any:
-    """A RunRecord, an InputError, or the text of why the process died."""
-    with tempfile.TemporaryDirectory(prefix="recbole-vagnn-job-") as name:
-        folder = Path(name)
-        (folder / "request").write_bytes(pickle.dumps((job, data_path, threads)))
-        code = _call(folder, job, threads, listener)
-        answer = folder / "answer"
-        return pickle.loads(answer.read_bytes()) if answer.is_file() else _cause(folder / "errors", code)
-
-
-def _call(folder: Path, job: Job, threads: int, listener: Listener) -> int:
-    """Run the process of a job and pass its progress on; returns its exit code."""
-    command = [sys.executable, "-W", "ignore", "-m", "recbole_vagnn.experiments.serial", str(folder)]
-    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
-    with (
-        (folder / "errors").open("wb") as said,
-        subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True, env=environment
-        ) as process,
-    ):
-        assert process.stdout is not None
+    with ThreadPoolExecutor(at_once) as pool:
+        running = [pool.submit(runner.run, job) for job in jobs]
         try:
-            for line in process.stdout:
-                epochs, best = line.split()
-                listener.progressed(job, Progress(int(epochs), float(best) if best != "-" else None))
-        except BaseException:  # Ctrl-C above all: nobody would end the training, or wait for its end
-            process.kill()
-            process.wait()
+            for run in as_completed(running):
+                run.result()
+        except BaseException:  # Ctrl-C, or a listener's error: nobody would end the other trainings
+            pool.shutdown(wait=False, cancel_futures=True)
+            runner.stop()
             raise
-        return process.wait()
+
+
+class _OneAtATime:
+    """A listener that several threads may tell."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener, self._lock = listener, Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        tell = getattr(self._listener, name)
+
+        def told(*news: Any) -> None:
+            with self._lock:
+                tell(*news)
+
+        return told
+
+
+class _Runner:
+    """Runs jobs, each in a process of its own."""
+
+    def __init__(self, data_path: str, threads: int, listener: Listener) -> None:
+        self._data_path, self._threads, self._listener = data_path, threads, listener
+        self._processes: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+        self._lock = Lock()
+
+    def run(self, job: Job) -> None:
+        """Run a job and tell the listener."""
+        self._listener.started(job)
+        for attempt in range(1, ATTEMPTS + 1):
+            outcome = self._in_process(job)
+            if self._stopped:
+                return
+            if isinstance(outcome, str):
+                if attempt < ATTEMPTS:
+                    self._listener.retried(job, outcome)
+                    continue
+                self._listener.failed(Failure(job, outcome, attempt))
+            elif isinstance(outcome, InputError):  # trying again would not help
+                self._listener.failed(Failure(job, str(outcome), attempt))
+            else:
+                self._listener.finished(job, outcome)
+            return
+
+    def stop(self) -> None:
+        """End all processes; none begins any more."""
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
+                process.kill()
+
+    def _in_process(self, job: Job) -> Any:
+        """A RunRecord, an InputError, or the text of why the process died."""
+        with tempfile.TemporaryDirectory(prefix="recbole-vagnn-job-") as name:
+            folder = Path(name)
+            (folder / "request").write_bytes(pickle.dumps((job, self._data_path, self._threads)))
+            code = self._call(folder, job)
+            answer = folder / "answer"
+            return pickle.loads(answer.read_bytes()) if answer.is_file() else _cause(folder / "errors", code)
+
+    def _call(self, folder: Path, job: Job) -> int:
+        """Run the process of a job and pass its progress on; returns its exit code."""
+        with (folder / "errors").open("wb") as said, self._started(folder, said) as process:
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    epochs, best = line.split()
+                    self._listener.progressed(job, Progress(int(epochs), float(best) if best != "-" else None))
+                return process.wait()
+            finally:  # Ctrl-C above all: nobody would end the training, or wait for its end
+                process.kill()
+                process.wait()
+                with self._lock:
+                    self._processes.discard(process)
+
+    def _started(self, folder: Path, said: BinaryIO) -> subprocess.Popen[str]:
+        command = [sys.executable, "-W", "ignore", "-m", "recbole_vagnn.experiments.serial", str(folder)]
+        environment = {"OMP_NUM_THREADS": str(self._threads), **os.environ}
+        with self._lock:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True, env=environment
+            )
+            self._processes.add(process)
+            if self._stopped:
+                process.kill()
+            return process
 
 
 def _cause(errors: Path, code: int) -> str:

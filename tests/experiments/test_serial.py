@@ -97,3 +97,38 @@ def test_an_interrupt_ends_the_process_too(toy: Path, tmp_path: Path, monkeypatc
         run_serially([OURS], str(toy), 1, Interrupting())
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_runs_at_once_give_the_same_records(toy: Path, memory: Memory) -> None:
+    at_once = Memory()
+    run_serially([WRONG, OURS, toy_job("BPR", "Other")], str(toy), 1, at_once, at_once=3)
+    assert numbers(at_once.records["Ours"]) == numbers(memory.records["Ours"])
+    assert set(at_once.records) == {"Ours", "Other"}
+    assert at_once.failures["Wrong"].attempts == 1
+
+
+def test_an_interrupt_ends_all_processes_at_once(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    child = tmp_path / "python"
+    child.write_text(f"#!/bin/sh\necho $$ >> {tmp_path}/pids\necho 1 0.5\nexec sleep 60\n")
+    child.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(child))
+
+    class Interrupting(Memory):
+        told = 0
+
+        def progressed(self, job: object, progress: Progress) -> None:
+            self.told += 1
+            if self.told == 2:  # both are at work
+                raise KeyboardInterrupt
+
+    memory = Interrupting()
+    jobs = [OURS, toy_job("BPR", "Other"), toy_job("BPR", "Never")]
+    with pytest.raises(KeyboardInterrupt):
+        run_serially(jobs, str(toy), 1, memory, at_once=2)
+    pids = [int(line) for line in (tmp_path / "pids").read_text().split()]
+    assert len(pids) == 2
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert not memory.records
+    assert not memory.failures
