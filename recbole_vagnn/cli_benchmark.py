@@ -60,6 +60,11 @@ def benchmark(plan: str, out: str | None, data_path: str, resume: bool, **given:
     except KeyboardInterrupt:
         click.echo(f"\nInterrupted. Finished runs are in {folder}; go on with --resume.", err=True)
         sys.exit(INTERRUPTED)
+    tell(outcome)
+
+
+def tell(outcome: Any) -> None:
+    """Name the files of an experiment, and fail if runs did."""
     for file in outcome.files:
         click.echo(str(file))
     if outcome.failures:
@@ -69,16 +74,9 @@ def benchmark(plan: str, out: str | None, data_path: str, resume: bool, **given:
 
 def _plan(name: str, given: dict[str, Any]) -> Any:
     """The plan with the changes of the command line."""
-    from recbole_vagnn.cli import parse_arguments
-    from recbole_vagnn.errors import InputError
     from recbole_vagnn.experiments.plan import Contestant, read_plan, seeds, with_changes
 
     plan = read_plan(name)
-    options = parse_arguments([f"--{text}" for text in given["options"]])
-    if given["epochs"] is not None:
-        if "epochs" in options:
-            raise InputError("--epochs and --set epochs=… are given: leave one out.")
-        options["epochs"] = given["epochs"]
     known = {contestant.label: contestant for contestant in plan.contestants}
     labels = split(given["models"])
     return with_changes(
@@ -88,10 +86,23 @@ def _plan(name: str, given: dict[str, Any]) -> Any:
         else None,
         datasets=split(given["datasets"]),
         seeds=seeds(given["seeds"]) if given["seeds"] is not None else None,
-        options=options,
+        options=options_of_runs(given),
         ours=split(given["ours"]),
         tuned=Path(given["tuned"]) if given["tuned"] else None,
     )
+
+
+def options_of_runs(given: dict[str, Any]) -> dict[str, Any]:
+    """Options of every run: ``--set`` and ``--epochs``."""
+    from recbole_vagnn.cli import parse_arguments
+    from recbole_vagnn.errors import InputError
+
+    options = parse_arguments([f"--{text}" for text in given["options"]])
+    if given["epochs"] is not None:
+        if "epochs" in options:
+            raise InputError("--epochs and --set epochs=… are given: leave one out.")
+        options["epochs"] = given["epochs"]
+    return options
 
 
 def split(text: str | None) -> tuple[str, ...] | None:

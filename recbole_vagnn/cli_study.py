@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from recbole_vagnn.cli_benchmark import _CPUS, _GPUS, scheduler, split
+from recbole_vagnn.cli_benchmark import _CPUS, _GPUS, options_of_runs, scheduler, split, tell
 from recbole_vagnn.cli_prepare import INTERRUPTED
 
 
@@ -85,28 +85,18 @@ def study(
     except KeyboardInterrupt:
         click.echo(f"\nInterrupted. Finished runs are in {folder}; go on with --resume.", err=True)
         sys.exit(INTERRUPTED)
-    for file in outcome.files:
-        click.echo(str(file))
-    if outcome.failures:
-        where = "the report names them" if outcome.files else "no run finished, so there is no report"
-        raise click.ClickException(f"{len(outcome.failures)} run(s) failed; {where}.")
+    tell(outcome)
 
 
 def _asked(given: dict[str, Any]) -> Any:
     """Changes of the study's file."""
     from recbole_vagnn.cli import parse_arguments
-    from recbole_vagnn.errors import InputError
     from recbole_vagnn.experiments.studies.run import Asked
 
-    options = parse_arguments([f"--{text}" for text in given["options"]])
-    if given["epochs"] is not None:
-        if "epochs" in options:
-            raise InputError("--epochs and --set epochs=… are given: leave one out.")
-        options["epochs"] = given["epochs"]
     return Asked(
         datasets=split(given["datasets"]),
         seeds=given["seeds"],
-        options=options,
+        options=options_of_runs(given),
         entries=parse_arguments([f"--{text}" for text in given["entries"]]),
         tuned=Path(given["tuned"]) if given["tuned"] else None,
     )

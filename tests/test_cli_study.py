@@ -142,7 +142,7 @@ def test_runs_go_where_the_benchmarks_go(called: Called, monkeypatch: pytest.Mon
     monkeypatch.setattr(serial, "run_serially", lambda *given: asked.append(given))
     assert call("ablation", "--serial").exit_code == 0
     called.schedule("jobs", "data", "listener")
-    assert asked[1:] == [("jobs", "data", 1, "listener")]
+    assert asked[1:] == [("jobs", "data", 1, "listener", 1)]
 
 
 def test_an_epoch_is_timed_on_the_data_and_threads_of_the_runs(
@@ -157,7 +157,7 @@ def test_an_epoch_is_timed_on_the_data_and_threads_of_the_runs(
 
 @pytest.mark.parametrize("line", commands("recbole-vagnn study "))
 def test_every_command_of_the_docs_asks_for_what_its_study_has(called: Called, tmp_path: Path, line: str) -> None:
-    (tmp_path / "results" / "tuned").mkdir(parents=True)
+    (tmp_path / "results" / "tuned" / "tuned").mkdir(parents=True)
     _, _, *words = shlex.split(line)
     done = call(*words)
     assert done.exit_code == 0, done.output

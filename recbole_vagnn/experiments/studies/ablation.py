@@ -22,6 +22,7 @@ from recbole_vagnn.experiments.drawing import Picture, panels, style, to_png
 from recbole_vagnn.experiments.plan import Contestant, Plan
 from recbole_vagnn.experiments.studies.compare import (
     Where,
+    change_percent,
     headline_of,
     is_significant,
     paired_tests,
@@ -104,7 +105,7 @@ def _sentence(dataset: str, metric: str, rows: Sequence[dict[str, Any]]) -> str:
     """Which changes cost accuracy, which help; the differences turned round: variant against the full model."""
     groups: dict[str, list[str]] = {"costs": [], "helps": [], "level": []}
     for row in sorted(rows, key=lambda row: -row["difference"]):
-        groups[verdict(row)].append(f"{row['rival']} ({percent_text(_change(row))})")
+        groups[verdict(row)].append(f"{row['rival']} ({percent_text(change_percent(row))})")
     parts = [
         f"{_count(groups['costs'], 'change')} significantly lower it: {', '.join(groups['costs'])}"
         if groups["costs"]
@@ -129,12 +130,6 @@ def verdict(row: dict[str, Any]) -> str:
     return "costs" if row["difference"] > 0 else "helps"
 
 
-def _change(row: dict[str, Any]) -> float:
-    """The variant against the full model in percent of the full model's mean; NaN if that is 0."""
-    full = row["ours_mean"]
-    return float(-100 * row["difference"] / full) if full > 0 else float("nan")
-
-
 def _tests(dataset: str, full: str, labels: Sequence[str], metric: str, table: pd.DataFrame) -> Table:
     """Each variant against the full model, the differences turned round as in words and figure."""
     rows = {row["rival"]: row for row in rows_of(table, metric)}
@@ -157,8 +152,8 @@ _TEST_HEADINGS = (
 
 
 def _test_cells(row: dict[str, Any]) -> tuple[Cell, ...]:
-    change = _change(row)
-    ends = [_change({**row, "difference": row[f"difference_{end}"]}) for end in ("high", "low")]
+    change = change_percent(row)
+    ends = [change_percent({**row, "difference": row[f"difference_{end}"]}) for end in ("high", "low")]
     interval = NONE if isnan(change) else " to ".join(map(percent_text, ends))
     return (
         Cell(_signed(-row["difference"]), -row["difference"]),
@@ -181,7 +176,7 @@ def _together(full: str, labels: Sequence[str], metric: str, per_set: dict[str, 
         cells = []
         for table in per_set.values():
             found = rows_of(table, metric, rival=label)
-            value = _change(found[0]) if found else float("nan")
+            value = change_percent(found[0]) if found else float("nan")
             star = "*" * (bool(found) and is_significant(found[0]))
             cells.append(Cell(NONE if isnan(value) else percent_text(value) + star, value))
         rows.append((label, tuple(cells)))

@@ -6,8 +6,9 @@ released program at the published settings (docs/fidelity.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import pandas as pd
@@ -27,9 +28,18 @@ from recbole_vagnn.experiments.studies.alignment_measures import (
     PROJECTIONS,
     VIEWS,
 )
+from recbole_vagnn.experiments.studies.compare import (
+    Where,
+    change_percent,
+    headline_of,
+    is_significant,
+    paired_tests,
+    rows_of,
+    runs_of,
+)
 from recbole_vagnn.experiments.studies.study import Findings, Request, Section, Study, variant_of
 from recbole_vagnn.experiments.summary import heading, summarise
-from recbole_vagnn.experiments.tables import NONE, Cell, Table, percent_text
+from recbole_vagnn.experiments.tables import LEVEL, NONE, Cell, Table, percent_text
 from recbole_vagnn.options import Options
 
 INVERTED = "inverted sign"
@@ -88,9 +98,7 @@ def analyse(findings: Findings) -> Section:
     accuracy = {summary.dataset: summary for summary in summarise(findings.records.runs, order=names)}
     shown = [table for aligned in found for table in (_table(aligned), tables.tables(accuracy[aligned.dataset])[0])]
     return Section(
-        words=tuple(
-            sentence for aligned in found for sentence in _sentences(aligned, names[0], accuracy[aligned.dataset])
-        ),
+        words=tuple(sentence for aligned in found for sentence in _sentences(aligned, names[0], findings.records)),
         tables=tuple(shown),
         pictures=tuple(picture for aligned in found for picture in draw_alignment(aligned)),
         csv={"alignment": pd.concat([aligned.table() for aligned in found], ignore_index=True)} if found else {},
@@ -109,6 +117,8 @@ _NOTES = (
     "loss can fall without the views coming nearer. Projections are compared where a model has heads.",
     f"“{INVERTED.capitalize()}”: λ2 with the other sign. The released program has this sign at both published "
     "settings, and further defects that are not in this comparison.",
+    "Accuracy: paired over test users, each user's metric averaged over the seeds first; * = Holm-corrected p of the "
+    f"two-sided paired t test below {LEVEL}.",
 )
 
 
@@ -157,7 +167,7 @@ def _cell(values: pd.Series, column: str) -> Cell:
     return Cell(f"{scale * mean:.{digits}f}{spread}{unit}".replace("-", "−"), mean)
 
 
-def _sentences(aligned: Aligned, full: str, summary: Any) -> list[str]:
+def _sentences(aligned: Aligned, full: str, records: Records) -> list[str]:
     """Cosines of the models, and their accuracy against the full model's."""
     cosines = [f"{model} {_triple(aligned, model, 'cosine')}" for model in aligned.models]
     shares = [f"{model} {_triple(aligned, model, 'neighbours', percent=True)}" for model in aligned.models]
@@ -166,20 +176,19 @@ def _sentences(aligned: Aligned, full: str, summary: Any) -> list[str]:
         f"{aligned.dataset}: mean cosine between the views of {kinds}: {'; '.join(cosines)}.",
         f"{aligned.dataset}: common neighbours of {kinds}: {'; '.join(shares)}.",
     ]
-    metric = next((name for name in summary.metrics if name.startswith("ndcg")), summary.metrics[0])
-    means = summary.means[f"test_{metric}"]
-    base = float(means[full])
-    changes = [
-        f"{other} {percent_text(100 * (float(means[other]) / base - 1))}"
-        for other in aligned.models
-        if other != full and base > 0
-    ]
-    if changes:
-        found.append(
-            f"{aligned.dataset}: against {full}, with {heading(metric)} {base:.4f}: {', '.join(changes)} (means over "
-            "seeds)."
-        )
+    runs = runs_of(records, aligned.dataset, {name: Where(aligned.dataset, name) for name in aligned.models})
+    for metric in headline_of(runs):
+        if tests := rows_of(paired_tests(runs, full, [metric]), metric):
+            changes = ", ".join(f"{row['rival']} {_change(row)}" for row in tests)
+            base = f"{heading(metric)} {tests[0]['ours_mean']:.4f}"
+            found.append(f"{aligned.dataset}: against {full}, with {base}: {changes} (* significant).")
     return found
+
+
+def _change(row: Mapping[str, Any]) -> str:
+    """A model against the full one, in percent of the full one's mean."""
+    change = change_percent(row)
+    return NONE if isnan(change) else percent_text(change) + "*" * is_significant(row)
 
 
 def _triple(aligned: Aligned, model: str, column: str, percent: bool = False) -> str:

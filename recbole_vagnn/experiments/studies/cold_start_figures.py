@@ -68,6 +68,12 @@ class HeldDown:
         return {label: tuple(float(values.mean()) for values in of_model) for label, of_model in self.values.items()}
 
 
+def told_apart(one: Floats, other: Floats) -> bool:
+    """Whether the 95 % t interval of the mean of paired differences leaves 0 out."""
+    mean, half = mean_and_interval(one - other)
+    return len(one) > 1 and abs(mean) > half
+
+
 def draw_breakdowns(dataset: str, found: list[Breakdown], styles: Mapping[str, Look], k: int) -> Picture:
     """A panel for each breakdown."""
     with style():

@@ -173,6 +173,14 @@ def pays_from(effects: Sequence[float], differences: Sequence[float]) -> float |
     return start
 
 
+def where_told_apart(rows: Mapping[float, Mapping[str, Any]]) -> str:
+    """The effects at which a test tells ours and a rival apart, in words."""
+    told = {effect: row["difference"] for effect, row in rows.items() if is_significant(row)}
+    sides = {"ahead": [e for e, d in told.items() if d > 0], "behind": [e for e, d in told.items() if d < 0]}
+    parts = [f"significantly {side} at {', '.join(f'{e:g}' for e in there)}" for side, there in sides.items() if there]
+    return " and ".join(parts) or "significant nowhere"
+
+
 def _sentences(found: Found, ours: str) -> list[str]:
     """Where ours is best, and ours against each rival along the effect."""
     there = {
@@ -187,12 +195,13 @@ def _sentences(found: Found, ours: str) -> list[str]:
         start = pays_from(effects, [row["difference"] for row in rows.values()])
         gains = ", ".join(f"{_gain(row)} at {effect:g}" for effect, row in rows.items())
         if start is None:
-            end = "it does not pay at the largest effect"
+            end = "the mean is not ahead at the largest effect"
         elif start == effects[0]:
-            end = "it pays on all of these platforms"
+            end = "the mean is ahead on all of these platforms"
         else:
-            end = f"it pays from an effect of about {start:.2f}"
-        sentences.append(f"{heading(found.metric)}, {ours} against {rival}: {gains} (* significant); {end}.")
+            end = f"the mean is ahead from an effect of about {start:.2f} on"
+        told = where_told_apart(rows)
+        sentences.append(f"{heading(found.metric)}, {ours} against {rival}: {gains}; {end}, {told}.")
     return sentences
 
 

@@ -74,7 +74,7 @@ def draw_curves(curves: Curves, model: str) -> Picture:
         grid = figure.subplots(rows, min(_COLUMNS, len(lines)), squeeze=False, sharey=True)
         every = list(grid.flat)
         for axes, (option, line) in zip(every, lines.items(), strict=False):
-            _curve(axes, option, line, curves.usual[option])
+            _curve(axes, option, line, curves.usual[option], curves.base)
         for axes in every[len(lines) :]:
             axes.set_visible(False)
         for row in grid:
@@ -84,22 +84,22 @@ def draw_curves(curves: Curves, model: str) -> Picture:
         caption = (
             f"{metric} over the values of one option, the others unchanged (values equally spaced, in the order asked "
             "for), means over test users and seeds. Bars: 95 % t interval over users of the paired difference from the "
-            "usual setting: where a bar reaches the star's height, the difference may be chance. Dashed: the metric of "
-            "early stopping on validation data, by which a value would be chosen."
+            "usual setting: where a bar reaches the thin line, the height of the usual setting, the difference may be "
+            "chance. Dashed: the metric of early stopping on validation data, by which a value would be chosen."
         )
         return Picture(curves.dataset, "sensitivity", caption, to_png(figure))
 
 
-def _curve(axes: Axes, option: str, line: Sequence[Point], usual: Any) -> None:
+def _curve(axes: Axes, option: str, line: Sequence[Point], usual: Any, base: float) -> None:
     places = np.arange(len(line))
     means, halves, valid = (np.array([getattr(found, name) for found in line]) for name in ("mean", "half", "valid"))
     axes.plot(places, valid, color=_VALID, marker=".", linestyle="--", linewidth=1.0, zorder=2)
     axes.errorbar(
         places, means, yerr=halves, color=_TEST, marker="o", markersize=4, capsize=2, elinewidth=0.9, zorder=3
     )
+    axes.axhline(base, color=_TEST, linewidth=0.7, alpha=0.5, zorder=1)  # also where the usual value is not among them
     for place, found in zip(places, line, strict=True):
         if found.value == usual:
-            axes.axhline(found.mean, color=_TEST, linewidth=0.7, alpha=0.5, zorder=1)
             axes.plot(place, found.mean, "*", color=_TEST, markersize=13, zorder=4)
     axes.set_xticks(places, [text_of(found.value) for found in line])
     axes.set_xlabel(option)

@@ -13,10 +13,10 @@ from recbole_vagnn.experiments.plan import Job
 from recbole_vagnn.experiments.records import Records
 from recbole_vagnn.experiments.studies.compare import (
     Where,
+    change_percent,
     is_significant,
     paired_interval,
     point,
-    relative_text,
     runs_of,
     user_means,
 )
@@ -124,8 +124,6 @@ def test_significance_is_of_the_corrected_t_test() -> None:
     assert not is_significant({"t_p_two_sided_holm": 0.05})
 
 
-def test_gains_in_words() -> None:
-    row = {"relative": 0.032, "relative_low": 0.01, "relative_high": 0.054, "difference": -0.01}
-    assert relative_text(row) == "+3.2 % (95 % interval +1.0 % to +5.4 %)"
-    assert relative_text({**row, "relative_low": float("nan")}) == "+3.2 %"
-    assert relative_text({**row, "relative": float("nan")}) == "−0.0100"
+def test_a_change_is_in_percent_of_the_full_model() -> None:
+    assert change_percent({"difference": -0.01, "ours_mean": 0.2}) == pytest.approx(5.0)
+    assert np.isnan(change_percent({"difference": 0.01, "ours_mean": 0.0}))

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.experiments.plan import Job
 from recbole_vagnn.experiments.records import Records
 from recbole_vagnn.experiments.studies.cold_start import Settings, breakdowns
+from recbole_vagnn.experiments.studies.cold_start_figures import told_apart
 from recbole_vagnn.experiments.studies.positions import REFERENCE, TABLE
 from tests.experiments.studies.cases import USERS, Written, conduct
 
@@ -102,10 +104,21 @@ def test_users_held_down_are_followed_from_short_to_whole_histories(out: Path) -
     }  # fmt: skip
     text = (out / "report.html").read_text()
     assert (
-        "toy, 10 users held down, EASE: with 1 training interaction Recall@10 0.1000, place 1 of 2 (best: EASE "
-        "0.1000); with 2 training interactions Recall@10 0.2000"
+        "toy, 10 users held down, EASE: with 1 training interaction Recall@10 0.1000, place 1 of 2 (next: Pop "
+        "0.0500*); with 2 training interactions Recall@10 0.2000"
     ) in text
     assert {path.name for path in (out / "figures").iterdir()} == {"toy.cold-start.png", "toy.held-down.png"}
+
+
+def test_stars_mark_differences_that_are_told_apart(out: Path) -> None:
+    """EASE finds what Pop finds and the middle popularities too: nothing differs in the first and last quarter."""
+    assert "1–15: 0.000 against 0.000 of Pop; 16–30: " in (text := (out / "report.html").read_text())
+    assert "of Pop; 31–45: " not in text.replace("* of Pop", "*")
+    difference = np.array([0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0])
+    assert told_apart(difference, np.zeros(8)) == (stats.ttest_rel(difference, np.zeros(8)).pvalue < 0.05)
+    assert told_apart(np.ones(12), np.r_[np.zeros(6), np.ones(6)])
+    assert stats.ttest_rel(np.ones(12), np.r_[np.zeros(6), np.ones(6)]).pvalue < 0.05
+    assert not told_apart(np.ones(1), np.zeros(1))
 
 
 def test_data_without_vloggers_or_time_have_fewer_groups(data: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.experiments.plan import Job
-from recbole_vagnn.experiments.studies.platform import Settings, dataset_of, pays_from
+from recbole_vagnn.experiments.studies.platform import Settings, dataset_of, pays_from, where_told_apart
 from tests.experiments.studies.cases import Written, conduct, noise
 
 ENTRIES = {"models": ["VAGNN", "EASE", "Pop"], "effects": [0.0, 0.5, 1.0], "interactions": 900}
@@ -56,11 +56,20 @@ def test_gains_are_those_over_each_rival(out: Path) -> None:
 def test_words_tell_where_it_pays(out: Path) -> None:
     text = (out / "out" / "report.html").read_text()
     assert "Recall@10: of 3 models, VAGNN is best at effect 0.5, 1." in text
-    gains = "VAGNN against EASE: −37.5 %* at 0, +11.1 %* at 0.5, +50.0 %* at 1 (* significant)"
-    assert f"{gains}; it pays from an effect of about 0.38." in text
-    assert "+500.0 %* at 1 (* significant); it pays on all of these platforms." in text
+    gains = "VAGNN against EASE: −37.5 %* at 0, +11.1 %* at 0.5, +50.0 %* at 1"
+    where = "the mean is ahead from an effect of about 0.38 on, significantly ahead at 0.5, 1 and significantly behind"
+    assert f"{gains}; {where} at 0." in text
+    assert "+500.0 %* at 1; the mean is ahead on all of these platforms, significantly ahead at 0, 0.5, 1." in text
     names = {path.name for path in (out / "out" / "figures").iterdir()}
     assert names == {"simulated-platforms.accuracy.png", "simulated-platforms.gain.png"}
+
+
+def test_only_significant_differences_are_called_so() -> None:
+    sure, unsure = {"t_p_two_sided_holm": 0.01}, {"t_p_two_sided_holm": 0.2}
+    rows = {0.0: {**unsure, "difference": -0.1}, 0.5: {**unsure, "difference": 0.1}, 1.0: {**sure, "difference": 0.2}}
+    assert where_told_apart(rows) == "significantly ahead at 1"
+    assert where_told_apart({0.0: {**sure, "difference": -0.2}}) == "significantly behind at 0"
+    assert where_told_apart({0.0: rows[0.0]}) == "significant nowhere"
 
 
 def test_where_differences_stay_above_0() -> None:
