@@ -129,7 +129,7 @@ class GraphRecommender(InnerProductRecommender):
         return (1.0, self.options.reg_weight)
 
     def loss_terms(self, users: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, ...]:
-        """The unweighted terms of the loss, named by ``loss_names``.
+        """The unweighted terms of the loss, named by ``loss_names``: the model's ``share`` of them.
 
         Args:
             users, positives, negatives: (B,) int64 ids.
@@ -153,9 +153,9 @@ class GraphRecommender(InnerProductRecommender):
         return tuple(weight * term for weight, term in zip(self.loss_weights(), terms, strict=True))
 
     @staticmethod
-    def _bpr(users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
-        """BPR of three (B, d) tables of vectors."""
-        return bpr_loss((users * positives).sum(dim=1), (users * negatives).sum(dim=1))
+    def _bpr(users: Tensor, positives: Tensor, negatives: Tensor, size: int) -> Tensor:
+        """BPR of three (n, d) tables of vectors, n of the ``size`` triples of the batch."""
+        return bpr_loss((users * positives).sum(dim=1), (users * negatives).sum(dim=1), size)
 
     def regulariser(self, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
         """½‖Θ_batch‖²/B: every free embedding that the batch names, as often as it names it.
@@ -165,18 +165,20 @@ class GraphRecommender(InnerProductRecommender):
         of propagated vectors, which no other model here does.
 
         Args:
-            users, positives, negatives: (B,) int64 ids.
+            users, positives, negatives: (B,) int64 ids of the whole batch, of which the share is counted.
 
         Returns:
             scalar.
         """
+        size = len(users)
+        users, positives, negatives = self.share.of(users, positives, negatives)
         items = torch.cat([positives, negatives])
         total = squared_norm_of_rows(self.user_embedding.weight, users)
         total = total + squared_norm_of_rows(self.item_embedding.weight, items)
         if self.vlogger_embedding is not None:
             owners = self.vlogger_of[items]
             total = total + squared_norm_of_rows(self.vlogger_embedding.weight, owners[owners > 0])
-        return 0.5 * total / len(users)
+        return 0.5 * total / size
 
     def random_state(self) -> dict[str, Any]:
         """State of the generators the model owns, for an exact resume (see trainer.py)."""

@@ -107,7 +107,7 @@ class GTN(InnerProductRecommender):
         return bpr, self.options.reg_weight * l2
 
     def loss_terms(self, users: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
-        """The unweighted terms of the loss for given triples.
+        """The unweighted terms of the loss for given triples, the model's ``share`` of them.
 
         Args:
             users, positives, negatives: (B,) int64 ids.
@@ -115,13 +115,15 @@ class GTN(InnerProductRecommender):
         Returns:
             two scalars: BPR, and ½‖Θ‖²/B over the layer-0 rows of the triples, repeats counted each time.
         """
+        size = len(users)
+        users, positives, negatives = self.share.of(users, positives, negatives)
         user_table, item_table = (self._drop(table) for table in self.forward())
         u = functional.embedding(users, user_table)
         positive, negative = (functional.embedding(items, item_table) for items in (positives, negatives))
-        bpr = bpr_loss((u * positive).sum(dim=1), (u * negative).sum(dim=1))
+        bpr = bpr_loss((u * positive).sum(dim=1), (u * negative).sum(dim=1), size)
         rows = squared_norm_of_rows(self.user_embedding.weight, users)
         rows = rows + squared_norm_of_rows(self.item_embedding.weight, torch.cat([positives, negatives]))
-        return bpr, 0.5 * rows / len(users)
+        return bpr, 0.5 * rows / size
 
     def _drop(self, table: Tensor) -> Tensor:
         return functional.dropout(table, self.options.dropout, self.training)

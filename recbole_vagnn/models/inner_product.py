@@ -10,6 +10,7 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_vagnn.models.new_videos import NewVideoOptions, VloggerMeans
+from recbole_vagnn.nn.share import WHOLE, Share
 
 if TYPE_CHECKING:
     from recbole.config import Config
@@ -25,6 +26,12 @@ class InnerProductRecommender(GeneralRecommender):
     without training interactions are ranked by the mean vector of their vlogger's other videos
     (:class:`~recbole_vagnn.models.new_videos.VloggerMeans`); training never sees it.
 
+    Several processes that train one model are given the same batch, draw the same numbers, and each computes its
+    ``share`` of the loss: the losses, and so the gradients, of all shares add up to those of the batch.
+
+    Attributes:
+        share: the part of each batch whose loss is computed; the whole unless a trainer says otherwise.
+
     Args:
         config: RecBole's Config.
         dataset: the training split.
@@ -37,6 +44,7 @@ class InnerProductRecommender(GeneralRecommender):
     recomputed: ClassVar[tuple[str, ...]] = ()  # attributes, None when empty, that copies and pickles leave out
 
     user_embedding: nn.Embedding
+    share: Share = WHOLE
 
     def __init__(self, config: Config, dataset: VloggerDataset) -> None:
         super().__init__(config, dataset)

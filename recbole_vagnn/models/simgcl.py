@@ -96,8 +96,7 @@ class SimGCL(GraphRecommender):
             three scalars: BPR, InfoNCE summed over node types (0 where λ is 0), ½‖Θ_batch‖²/B.
         """
         taps = (self.layer_weights(),)
-        triples = torch.cat([users, self.item_nodes(positives), self.item_nodes(negatives)])
-        passes = [Pass(triples, taps)]
+        passes = [Pass(self._triples(users, positives, negatives), taps)]
         types: list[Tensor] = []
         if self.options.ssl_weight:
             types = self.contrast_nodes(users, positives)
@@ -105,7 +104,12 @@ class SimGCL(GraphRecommender):
             passes += [Pass(nodes, taps, self._noise), Pass(nodes, taps, self._noise)]
         clean, *views = run_passes(self.adjacency(), self.layer_zero(), passes)
         contrast = self._contrast(views, [len(nodes) for nodes in types]) if views else clean.new_zeros(())
-        return self._bpr(*clean.chunk(3)), contrast, self.regulariser(users, positives, negatives)
+        return self._bpr(*clean.chunk(3), len(users)), contrast, self.regulariser(users, positives, negatives)
+
+    def _triples(self, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+        """(3n,) node numbers of the users, positive and negative items of the n triples of the share."""
+        users, positives, negatives = self.share.of(users, positives, negatives)
+        return torch.cat([users, self.item_nodes(positives), self.item_nodes(negatives)])
 
     def contrast_nodes(self, users: Tensor, positives: Tensor) -> list[Tensor]:
         """Node numbers contrasted for a batch, each once, one tensor for each node type.
@@ -123,9 +127,12 @@ class SimGCL(GraphRecommender):
         return [torch.unique(ids) for ids in nodes]
 
     def _contrast(self, views: Sequence[Tensor], sizes: list[int]) -> Tensor:
-        """Sum over node types of InfoNCE; the rows of both views are the types of the given sizes in turn."""
+        """Sum over node types of InfoNCE; the rows of both views are the types of the given sizes in turn.
+
+        The share is one of the anchors: each is contrasted with all nodes of its type, whoever else computes them.
+        """
         parts = zip(*(view.split(sizes) for view in views), strict=True)
-        terms = [info_nce(one, two, self.options.ssl_tau) for one, two in parts]
+        terms = [info_nce(one, two, self.options.ssl_tau, self.share.rows(len(one))) for one, two in parts]
         return torch.stack(terms).sum()
 
     def random_state(self) -> dict[str, Any]:

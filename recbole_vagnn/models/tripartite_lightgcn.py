@@ -63,15 +63,17 @@ class TripartiteLightGCN(GraphRecommender):
         Returns:
             two scalars: BPR, ½‖Θ_batch‖²/B.
         """
-        items = torch.cat([positives, negatives])
-        nodes = [users, self.item_nodes(items)]
+        own, good, bad = self.share.of(users, positives, negatives)
+        items = torch.cat([good, bad])
+        nodes = [own, self.item_nodes(items)]
         if self._adds_vloggers:
             nodes.append(self.vlogger_nodes_of(self.vlogger_of[items]))
         (rows,) = run_passes(self.adjacency(), self.layer_zero(), [Pass(torch.cat(nodes), (self.layer_weights(),))])
         u, v, *p = rows.split([len(ids) for ids in nodes])
         if p:
             v = v + self._known(items) * p[0]
-        return self._bpr(u, *v.chunk(2)), self.regulariser(users, positives, negatives)
+        bpr = self._bpr(u, *v.split([len(good), len(bad)]), len(users))
+        return bpr, self.regulariser(users, positives, negatives)
 
     @property
     def _adds_vloggers(self) -> bool:

@@ -261,7 +261,9 @@ class VAGNN(InnerProductRecommender):
     def loss_terms(
         self, users: Tensor, positives: Tensor, negatives: Tensor, auxiliary: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, ...]:
-        """The unweighted terms of the loss for given triples.
+        """The unweighted terms of the loss for given triples, the model's ``share`` of them.
+
+        Contrasted are all nodes of the batch, whatever the share: it is one of the anchors.
 
         Args:
             users, positives, negatives: (B,) int64 ids.
@@ -276,17 +278,19 @@ class VAGNN(InnerProductRecommender):
         video_table = torch.cat([view.videos for view in on], dim=1)
         vlogger_table = torch.cat([view.vloggers for view in on], dim=1)
 
-        u = functional.embedding(users, user_table)
-        positive, negative = (self._scores(u, video_table, vlogger_table, items) for items in (positives, negatives))
+        own, *items = self.share.of(users, positives, negatives)
+        u = functional.embedding(own, user_table)
+        positive, negative = (self._scores(u, video_table, vlogger_table, ids) for ids in items)
         zero = positive.new_zeros(())
         aux = zero
         if auxiliary is not None:
-            aux_u = functional.embedding(auxiliary[0], user_table)
-            good, bad = (functional.embedding(p, vlogger_table) for p in auxiliary[1:])
-            aux = bpr_loss((aux_u * good).sum(1), (aux_u * bad).sum(1))
+            own, *vloggers = self.share.of(*auxiliary)
+            aux_u = functional.embedding(own, user_table)
+            good, bad = (functional.embedding(p, vlogger_table) for p in vloggers)
+            aux = bpr_loss((aux_u * good).sum(1), (aux_u * bad).sum(1), len(auxiliary[0]))
         contrast = self._contrast(views, users, positives) if self.options.contrasts else zero
         l2 = self._regulariser(users, positives, negatives, auxiliary)
-        return bpr_loss(positive, negative), aux, contrast, l2
+        return bpr_loss(positive, negative, len(users)), aux, contrast, l2
 
     def _scores(self, users: Tensor, videos: Tensor, vloggers: Tensor, items: Tensor) -> Tensor:
         """s(u, v) of pairs: as :meth:`_item_vectors`, but mixing numbers instead of vectors.
@@ -315,13 +319,16 @@ class VAGNN(InnerProductRecommender):
             both = [functional.embedding(ids, table) for table in (one, two)]
             if name in self.heads:
                 both = [self.heads[name](x) for x in both]
-            total = total + info_nce(both[0], both[1], self.options.ssl_tau)
+            total = total + info_nce(both[0], both[1], self.options.ssl_tau, self.share.rows(len(ids)))
         return total / len(nodes)
 
     def _regulariser(
         self, users: Tensor, positives: Tensor, negatives: Tensor, auxiliary: tuple[Tensor, ...] | None
     ) -> Tensor:
-        """½‖Θ_batch‖²/B over the layer-0 rows of every node the batch names, repeats counted each time."""
+        """½‖Θ_batch‖²/B over the layer-0 rows of every node the share names, repeats counted each time."""
+        size = len(users)
+        users, positives, negatives = self.share.of(users, positives, negatives)
+        auxiliary = self.share.of(*auxiliary) if auxiliary is not None else None
         items = torch.cat([positives, negatives])
         owners = self.vlogger_of[items]
         user_rows, vlogger_rows = [users], [owners[owners > 0]]
@@ -333,7 +340,7 @@ class VAGNN(InnerProductRecommender):
             total = total + squared_norm_of_rows(self.item_embedding.weight, items)
         if self.vlogger_embedding is not None:
             total = total + squared_norm_of_rows(self.vlogger_embedding.weight, torch.cat(vlogger_rows))
-        return 0.5 * total / len(users)
+        return 0.5 * total / size
 
     def random_state(self) -> dict[str, Any]:
         """State of the generators the model owns, for an exact resume (see trainer.py)."""

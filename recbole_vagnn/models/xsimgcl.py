@@ -67,7 +67,7 @@ class XSimGCL(SimGCL):
         """The unweighted terms of the loss, as :meth:`SimGCL.loss_terms`."""
         contrasted = self.contrast_nodes(users, positives) if self.options.ssl_weight else []
         triples = torch.cat([users, self.item_nodes(positives), self.item_nodes(negatives)])
-        # Each node once, so that a node that the batch repeats has one noise.
+        # Each node once, so that a node that the batch repeats has one noise; whatever the share, all draw for all.
         nodes, places = torch.unique(torch.cat([triples, *contrasted]), return_inverse=True)
         taps = [self.layer_weights()]
         if contrasted:
@@ -78,5 +78,6 @@ class XSimGCL(SimGCL):
         if contrasted:
             views = [functional.embedding(of_contrast, output) for output in outputs]
             contrast = self._contrast(views, [len(ids) for ids in contrasted])
-        bpr = self._bpr(*functional.embedding(of_triples, outputs[0]).chunk(3))
+        own = torch.cat(self.share.of(*of_triples.chunk(3)))
+        bpr = self._bpr(*functional.embedding(own, outputs[0]).chunk(3), len(users))
         return bpr, contrast, self.regulariser(users, positives, negatives)

@@ -15,18 +15,20 @@ _FEWEST_ROWS, _MOST_ROWS = 96, 512  # of a block: fewer make its products slow
 _SAFE_TAU = 0.05  # from here on exp(1/τ) ≤ e^20 needs no shift: sums over 10^9 rows stay within float32
 
 
-def bpr_loss(positive: Tensor, negative: Tensor) -> Tensor:
+def bpr_loss(positive: Tensor, negative: Tensor, size: int | None = None) -> Tensor:
     """Bayesian personalised ranking: mean of softplus(−(positive − negative)).
 
     Rendle et al., UAI 2009. softplus stays finite where log(sigmoid) underflows.
 
     Args:
         positive, negative: (B,) scores.
+        size: of the batch that these are a part of; the parts of a batch add up to its mean. None = B.
 
     Returns:
         scalar.
     """
-    return functional.softplus(negative - positive).mean()
+    losses = functional.softplus(negative - positive)
+    return losses.mean() if size is None or size == len(losses) else losses.sum() / size
 
 
 def squared_norm_of_rows(table: Tensor, rows: Tensor) -> Tensor:
