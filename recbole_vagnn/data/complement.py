@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 
 class ComplementSampler:
@@ -36,6 +37,7 @@ class ComplementSampler:
             raise ValueError(
                 f"{len(weights)} weights, {len(groups)} groups and {n_groups} columns do not fit together."
             )
+        self._weights = weights
         self._candidates = np.argsort(groups, kind="stable")
         self._ends = np.cumsum(weights[self._candidates], dtype=np.int64)
         self._total = int(self._ends[-1]) if len(weights) else 0
@@ -83,3 +85,15 @@ class ComplementSampler:
         passed = np.searchsorted(self._free_before, rows * (self._total + 1) + drawn, side="right")
         position = drawn + self._cut_before[passed] - self._cut_before[first]
         return self._candidates[np.searchsorted(self._ends, position, side="right")]
+
+    def probability(self, rows: IntArray, candidates: IntArray) -> FloatArray:
+        """Probability of each candidate in one draw for its row.
+
+        Args:
+            rows: (k,) row numbers, each with ``free > 0``.
+            candidates: (k,) candidates that the row can draw; of members the answer has no meaning.
+
+        Returns:
+            (k,) float64.
+        """
+        return self._weights[candidates] / self.free[rows]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 IntArray = NDArray[np.int64]
 NEGATIVE_STREAM, AUXILIARY_STREAM, WALK_STREAM = 1, 2, 3
+CANDIDATE_STREAM = 5  # 4 is the noise of models/simgcl.py
 _INTEGER_ALPHA_BITS = 62
 
 
@@ -46,6 +47,7 @@ class NegativeSampler:
         neg_scope: "any", or "unseen_vlogger": only items of vloggers the user has no training interaction with
             (items of unknown vlogger count as one vlogger each); a user who has seen them all is served as "any".
         seed: seed of the sampler's own generator.
+        stream: number of that generator among those of the seed.
 
     Raises:
         InputError: a user has a training interaction with every item.
@@ -61,8 +63,9 @@ class NegativeSampler:
         alpha: float,
         neg_scope: str,
         seed: int,
+        stream: int = NEGATIVE_STREAM,
     ) -> None:
-        self.rng = own_generator(seed, NEGATIVE_STREAM)
+        self.rng = own_generator(seed, stream)
         self._interactions = interactions
         ones = np.ones(interactions.shape[1], dtype=np.int64)
         ones[0] = 0  # the padding item is never drawn
@@ -133,6 +136,26 @@ class NegativeSampler:
                 break
         return torch.from_numpy(items)
 
+    def log_probability(self, user_ids: Any, items: Any) -> torch.Tensor:
+        """Logarithm of the probability that one draw for a user gives an item.
+
+        Args:
+            user_ids: (B,) internal user ids.
+            items: (B,) items that can be drawn for them.
+
+        Returns:
+            (B,) float64.
+        """
+        users, drawn = (np.asarray(ids, dtype=np.int64) for ids in (user_ids, items))
+        probability = np.zeros(len(users))
+        waiting = np.ones(len(users), dtype=bool)
+        for sampler in self._samplers:
+            served = np.flatnonzero(waiting & (sampler.free[users] > 0))
+            probability[served] = sampler.probability(users[served], drawn[served])
+            waiting[served] = False
+        with np.errstate(divide="ignore"):
+            return torch.from_numpy(np.log(probability))
+
 
 def _popularity_weights(interactions: sp.csr_matrix, alpha: float) -> IntArray:
     """Integer weights proportional to count^alpha; exact for alpha = 1, else to about 2^-30 of the total."""
@@ -173,6 +196,17 @@ def training_sampler(config: Config, dataset: VloggerDataset, recbole_sampler: A
     """
     if recbole_sampler is None or dataset.options.sampler == "recbole":
         return recbole_sampler
+    return own_sampler(config, dataset)
+
+
+def own_sampler(config: Config, dataset: VloggerDataset, stream: int = NEGATIVE_STREAM) -> NegativeSampler:
+    """Our sampler with the distribution of the configuration.
+
+    Args:
+        config: reads ``neg_scope``, ``train_neg_sample_args`` and ``seed``.
+        dataset: the training split.
+        stream: number of its generator.
+    """
     arguments = config["train_neg_sample_args"]
     return NegativeSampler(
         dataset.interactions(),
@@ -181,6 +215,7 @@ def training_sampler(config: Config, dataset: VloggerDataset, recbole_sampler: A
         arguments["alpha"],
         dataset.options.neg_scope,
         config["seed"],
+        stream,
     )
 
 

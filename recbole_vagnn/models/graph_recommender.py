@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recbole_vagnn.data.tripartite import TripartiteGraph
 from recbole_vagnn.models.inner_product import InnerProductRecommender
-from recbole_vagnn.models.new_videos import NewVideoOptions
+from recbole_vagnn.models.objective import ObjectiveOptions
 from recbole_vagnn.nn.losses import bpr_loss, squared_norm_of_rows
 from recbole_vagnn.nn.passes import Pass, Weights, bipartite_adjacency, layer_mean, run_passes, tripartite_adjacency
 from recbole_vagnn.nn.sparse import Csr
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class GraphOptions(NewVideoOptions):
+class GraphOptions(ObjectiveOptions):
     """Options of every graph baseline; ``properties/model/`` explains each.
 
     Raises:
@@ -132,7 +132,8 @@ class GraphRecommender(InnerProductRecommender):
         """The unweighted terms of the loss, named by ``loss_names``: the model's ``share`` of them.
 
         Args:
-            users, positives, negatives: (B,) int64 ids.
+            users, positives: (B,) int64 ids.
+            negatives: (B,) int64 ids, or the (B, k) candidates of the objective.
 
         Returns:
             scalars.
@@ -148,14 +149,23 @@ class GraphRecommender(InnerProductRecommender):
         Returns:
             scalars.
         """
-        triple = (interaction[name] for name in (self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID))
-        terms = self.loss_terms(*triple)
+        users, positives, negatives = (interaction[name] for name in (self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID))
+        terms = self.loss_terms(users, positives, self.objective.candidates(users, negatives))
         return tuple(weight * term for weight, term in zip(self.loss_weights(), terms, strict=True))
 
     @staticmethod
     def _bpr(users: Tensor, positives: Tensor, negatives: Tensor, size: int) -> Tensor:
         """BPR of three (n, d) tables of vectors, n of the ``size`` triples of the batch."""
         return bpr_loss((users * positives).sum(dim=1), (users * negatives).sum(dim=1), size)
+
+    def _every_node(self) -> Tensor:
+        """Numbers of all nodes."""
+        return torch.arange(self.adjacency().shape[0], device=self.user_embedding.weight.device)
+
+    def _ranking(self, nodes: Tensor, users: Tensor, positives: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+        """The share's part of the objective and the batch's negatives, from the vectors of all nodes, (n_nodes, d)."""
+        tables = nodes[: self.n_users], self._item_vectors(nodes)
+        return self.objective.loss(*tables, users, positives, candidates, self.share)
 
     def regulariser(self, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
         """½‖Θ_batch‖²/B: every free embedding that the batch names, as often as it names it.
@@ -180,13 +190,6 @@ class GraphRecommender(InnerProductRecommender):
             total = total + squared_norm_of_rows(self.vlogger_embedding.weight, owners[owners > 0])
         return 0.5 * total / size
 
-    def random_state(self) -> dict[str, Any]:
-        """State of the generators the model owns, for an exact resume (see trainer.py)."""
-        return {}
-
-    def load_random_state(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`random_state` returned."""
-
     # --- prediction -------------------------------------------------------------------------------------------
 
     def _item_vectors(self, nodes: Tensor) -> Tensor:
@@ -195,7 +198,5 @@ class GraphRecommender(InnerProductRecommender):
 
     def compute_vectors(self) -> tuple[Tensor, Tensor]:
         """(n_users, d) and (n_items, d), from a clean pass."""
-        adjacency = self.adjacency()
-        every = torch.arange(adjacency.shape[0], device=self.user_embedding.weight.device)
-        (nodes,) = run_passes(adjacency, self.layer_zero(), [Pass(every, (self.layer_weights(),))])
+        (nodes,) = run_passes(self.adjacency(), self.layer_zero(), [Pass(self._every_node(), (self.layer_weights(),))])
         return nodes[: self.n_users], self._item_vectors(nodes)

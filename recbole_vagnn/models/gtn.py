@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from recbole_vagnn.models.graph_recommender import GraphOptions
 from recbole_vagnn.models.inner_product import InnerProductRecommender
-from recbole_vagnn.nn.losses import bpr_loss, squared_norm_of_rows
+from recbole_vagnn.nn.losses import squared_norm_of_rows
 from recbole_vagnn.nn.trend_filtering import TrendGraph, trend_filtering
 
 if TYPE_CHECKING:
@@ -102,28 +102,27 @@ class GTN(InnerProductRecommender):
         Returns:
             two scalars: BPR, ``reg_weight`` × ½‖Θ‖²/B.
         """
-        triple = (interaction[self.USER_ID], interaction[self.ITEM_ID], interaction[self.NEG_ITEM_ID])
-        bpr, l2 = self.loss_terms(*triple)
-        return bpr, self.options.reg_weight * l2
+        users, positives, negatives = (interaction[name] for name in (self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID))
+        ranking, l2 = self.loss_terms(users, positives, self.objective.candidates(users, negatives))
+        return ranking, self.options.reg_weight * l2
 
     def loss_terms(self, users: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
         """The unweighted terms of the loss for given triples, the model's ``share`` of them.
 
         Args:
-            users, positives, negatives: (B,) int64 ids.
+            users, positives: (B,) int64 ids.
+            negatives: (B,) int64 ids, or the (B, k) candidates of the objective.
 
         Returns:
             two scalars: BPR, and ½‖Θ‖²/B over the layer-0 rows of the triples, repeats counted each time.
         """
         size = len(users)
+        tables = [self._drop(table) for table in self.forward()]
+        ranking, negatives = self.objective.loss(tables[0], tables[1], users, positives, negatives, self.share)
         users, positives, negatives = self.share.of(users, positives, negatives)
-        user_table, item_table = (self._drop(table) for table in self.forward())
-        u = functional.embedding(users, user_table)
-        positive, negative = (functional.embedding(items, item_table) for items in (positives, negatives))
-        bpr = bpr_loss((u * positive).sum(dim=1), (u * negative).sum(dim=1), size)
         rows = squared_norm_of_rows(self.user_embedding.weight, users)
         rows = rows + squared_norm_of_rows(self.item_embedding.weight, torch.cat([positives, negatives]))
-        return bpr, 0.5 * rows / size
+        return ranking, 0.5 * rows / size
 
     def _drop(self, table: Tensor) -> Tensor:
         return functional.dropout(table, self.options.dropout, self.training)

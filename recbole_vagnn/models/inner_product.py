@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
 
-from recbole_vagnn.models.new_videos import NewVideoOptions, VloggerMeans
+from recbole_vagnn.models.new_videos import VloggerMeans
+from recbole_vagnn.models.objective import Objective, ObjectiveOptions, restore_states, states_of
 from recbole_vagnn.nn.share import WHOLE, Share
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class InnerProductRecommender(GeneralRecommender):
     ``share`` of the loss: the losses, and so the gradients, of all shares add up to those of the batch.
 
     Attributes:
+        objective: what positive items are ranked against in training.
         share: the part of each batch whose loss is computed; the whole unless a trainer says otherwise.
 
     Args:
@@ -37,7 +40,7 @@ class InnerProductRecommender(GeneralRecommender):
         dataset: the training split.
 
     Raises:
-        InputError: ``new_videos`` is not one of its choices.
+        InputError: ``new_videos`` or an option of the objective is not one of its choices.
     """
 
     input_type = InputType.PAIRWISE
@@ -49,8 +52,22 @@ class InnerProductRecommender(GeneralRecommender):
     def __init__(self, config: Config, dataset: VloggerDataset) -> None:
         super().__init__(config, dataset)
         self._vectors: tuple[Any, Tensor, Tensor] | None = None
-        wanted = NewVideoOptions.from_config(config.__getitem__).new_videos == "vlogger"
+        shared = ObjectiveOptions.from_config(config.__getitem__)
+        self.objective = Objective(shared, config, dataset)
+        wanted = shared.new_videos == "vlogger"
         self._vlogger_means = VloggerMeans(dataset.interactions(), dataset.vlogger_of_item) if wanted else None
+
+    def generators(self) -> dict[str, np.random.Generator]:
+        """The generators that the model owns, by name."""
+        return self.objective.generators
+
+    def random_state(self) -> dict[str, Any]:
+        """States of the generators the model owns, for an exact resume (see trainer.py)."""
+        return states_of(self.generators())
+
+    def load_random_state(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`random_state` returned."""
+        restore_states(self.generators(), state)
 
     def compute_vectors(self) -> tuple[Tensor, Tensor]:
         """Vectors of all users and items as they are now, (n_users, k) and (n_items, k), without dropout or noise.

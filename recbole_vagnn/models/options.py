@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recbole_vagnn.errors import InputError
-from recbole_vagnn.models.new_videos import NewVideoOptions
+from recbole_vagnn.models.objective import ObjectiveOptions
 
 
 @dataclass(frozen=True)
-class VAGNNOptions(NewVideoOptions):
+class VAGNNOptions(ObjectiveOptions):
     """Options of VA-GNN; ``properties/model/VAGNN.yaml`` explains each and holds the published defaults.
 
     Raises:

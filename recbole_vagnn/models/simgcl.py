@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,13 +91,15 @@ class SimGCL(GraphRecommender):
         """The unweighted terms of the loss.
 
         Args:
-            users, positives, negatives: (B,) int64 ids.
+            users, positives: (B,) int64 ids.
+            negatives: (B,) int64 ids, or the (B, k) candidates of the objective.
 
         Returns:
             three scalars: BPR, InfoNCE summed over node types (0 where λ is 0), ½‖Θ_batch‖²/B.
         """
         taps = (self.layer_weights(),)
-        passes = [Pass(self._triples(users, positives, negatives), taps)]
+        is_bpr = self.objective.is_bpr
+        passes = [Pass(self._triples(users, positives, negatives) if is_bpr else self._every_node(), taps)]
         types: list[Tensor] = []
         if self.options.ssl_weight:
             types = self.contrast_nodes(users, positives)
@@ -104,7 +107,11 @@ class SimGCL(GraphRecommender):
             passes += [Pass(nodes, taps, self._noise), Pass(nodes, taps, self._noise)]
         clean, *views = run_passes(self.adjacency(), self.layer_zero(), passes)
         contrast = self._contrast(views, [len(nodes) for nodes in types]) if views else clean.new_zeros(())
-        return self._bpr(*clean.chunk(3), len(users)), contrast, self.regulariser(users, positives, negatives)
+        if is_bpr:
+            ranking = self._bpr(*clean.chunk(3), len(users))
+        else:
+            ranking, negatives = self._ranking(clean, users, positives, negatives)
+        return ranking, contrast, self.regulariser(users, positives, negatives)
 
     def _triples(self, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
         """(3n,) node numbers of the users, positive and negative items of the n triples of the share."""
@@ -135,10 +142,6 @@ class SimGCL(GraphRecommender):
         terms = [info_nce(one, two, self.options.ssl_tau, self.share.rows(len(one))) for one, two in parts]
         return torch.stack(terms).sum()
 
-    def random_state(self) -> dict[str, Any]:
-        """State of the generator of the noise, for an exact resume (see trainer.py)."""
-        return dict(self._noise.rng.bit_generator.state)
-
-    def load_random_state(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`random_state` returned."""
-        self._noise.rng.bit_generator.state = state
+    def generators(self) -> dict[str, np.random.Generator]:
+        """The generators that the model owns, by name: that of the noise, and the objective's."""
+        return {"noise": self._noise.rng, **super().generators()}

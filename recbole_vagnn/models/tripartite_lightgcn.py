@@ -58,11 +58,17 @@ class TripartiteLightGCN(GraphRecommender):
         """The unweighted terms of the loss.
 
         Args:
-            users, positives, negatives: (B,) int64 ids.
+            users, positives: (B,) int64 ids.
+            negatives: (B,) int64 ids, or the (B, k) candidates of the objective.
 
         Returns:
             two scalars: BPR, ½‖Θ_batch‖²/B.
         """
+        if not self.objective.is_bpr:
+            every = Pass(self._every_node(), (self.layer_weights(),))
+            (vectors,) = run_passes(self.adjacency(), self.layer_zero(), [every])
+            ranking, negatives = self._ranking(vectors, users, positives, negatives)
+            return ranking, self.regulariser(users, positives, negatives)
         own, good, bad = self.share.of(users, positives, negatives)
         items = torch.cat([good, bad])
         nodes = [own, self.item_nodes(items)]

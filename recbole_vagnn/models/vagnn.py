@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -251,10 +252,10 @@ class VAGNN(InnerProductRecommender):
         Returns:
             four scalars: BPR, ``aux_weight`` × auxiliary BPR, ``ssl_weight`` × InfoNCE, ``reg_weight`` × ½‖Θ‖²/B.
         """
-        users, positives = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        users, positives, negatives = (interaction[name] for name in (self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID))
         triple = self._auxiliary.sample(len(users)) if self._auxiliary is not None else None
         auxiliary = tuple(torch.from_numpy(x).to(users.device) for x in triple) if triple else None
-        terms = self.loss_terms(users, positives, interaction[self.NEG_ITEM_ID], auxiliary)
+        terms = self.loss_terms(users, positives, self.objective.candidates(users, negatives), auxiliary)
         weights = (1.0, self.options.aux_weight, self.options.ssl_weight, self.options.reg_weight)
         return tuple(weight * term for weight, term in zip(weights, terms, strict=True))
 
@@ -266,11 +267,12 @@ class VAGNN(InnerProductRecommender):
         Contrasted are all nodes of the batch, whatever the share: it is one of the anchors.
 
         Args:
-            users, positives, negatives: (B,) int64 ids.
+            users, positives: (B,) int64 ids.
+            negatives: (B,) int64 ids, or the (B, k) candidates of the objective.
             auxiliary: users, positive and negative vloggers, each (B',) int64, or None.
 
         Returns:
-            four scalars: BPR, auxiliary BPR, InfoNCE, ½‖Θ_batch‖²/B.
+            four scalars: the objective, auxiliary BPR, InfoNCE, ½‖Θ_batch‖²/B.
         """
         views = self.forward()
         on = [view for view in views if view is not None]
@@ -278,10 +280,8 @@ class VAGNN(InnerProductRecommender):
         video_table = torch.cat([view.videos for view in on], dim=1)
         vlogger_table = torch.cat([view.vloggers for view in on], dim=1)
 
-        own, *items = self.share.of(users, positives, negatives)
-        u = functional.embedding(own, user_table)
-        positive, negative = (self._scores(u, video_table, vlogger_table, ids) for ids in items)
-        zero = positive.new_zeros(())
+        ranking, negatives = self._ranking(user_table, video_table, vlogger_table, users, positives, negatives)
+        zero = ranking.new_zeros(())
         aux = zero
         if auxiliary is not None:
             own, *vloggers = self.share.of(*auxiliary)
@@ -290,7 +290,31 @@ class VAGNN(InnerProductRecommender):
             aux = bpr_loss((aux_u * good).sum(1), (aux_u * bad).sum(1), len(auxiliary[0]))
         contrast = self._contrast(views, users, positives) if self.options.contrasts else zero
         l2 = self._regulariser(users, positives, negatives, auxiliary)
-        return bpr_loss(positive, negative, len(users)), aux, contrast, l2
+        return ranking, aux, contrast, l2
+
+    def _ranking(
+        self, user_table: Tensor, videos: Tensor, vloggers: Tensor, users: Tensor, positives: Tensor, negatives: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The share's part of the objective and the batch's negatives.
+
+        Args:
+            user_table, videos, vloggers: vectors of all nodes, (n, views · d); the rest as in :meth:`loss_terms`.
+
+        Returns:
+            scalar and (B,) int64.
+        """
+        if not self.objective.is_bpr:
+            every = torch.arange(self.n_items, device=videos.device)
+            if self.options.objective == "softmax":
+                items = self._item_vectors(videos, vloggers, every)
+                return self.objective.loss(user_table, items, users, positives, negatives, self.share)
+            with torch.no_grad():
+                items = self._item_vectors(videos, vloggers, every)
+            negatives = self.objective.negatives(user_table, items, users, negatives, self.share)
+        own, *pairs = self.share.of(users, positives, negatives)
+        u = functional.embedding(own, user_table)
+        positive, negative = (self._scores(u, videos, vloggers, ids) for ids in pairs)
+        return bpr_loss(positive, negative, len(users)), negatives
 
     def _scores(self, users: Tensor, videos: Tensor, vloggers: Tensor, items: Tensor) -> Tensor:
         """s(u, v) of pairs: as :meth:`_item_vectors`, but mixing numbers instead of vectors.
@@ -342,14 +366,10 @@ class VAGNN(InnerProductRecommender):
             total = total + squared_norm_of_rows(self.vlogger_embedding.weight, torch.cat(vlogger_rows))
         return 0.5 * total / size
 
-    def random_state(self) -> dict[str, Any]:
-        """State of the generators the model owns, for an exact resume (see trainer.py)."""
-        return dict(self._auxiliary.rng.bit_generator.state) if self._auxiliary is not None else {}
-
-    def load_random_state(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`random_state` returned."""
-        if self._auxiliary is not None and state:
-            self._auxiliary.rng.bit_generator.state = state
+    def generators(self) -> dict[str, np.random.Generator]:
+        """The generators that the model owns, by name: that of the auxiliary triples, and the objective's."""
+        own = {} if self._auxiliary is None else {"auxiliary": self._auxiliary.rng}
+        return {**own, **super().generators()}
 
     # --- prediction -------------------------------------------------------------------------------------------
 

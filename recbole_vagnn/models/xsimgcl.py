@@ -66,9 +66,12 @@ class XSimGCL(SimGCL):
     def loss_terms(self, users: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, ...]:
         """The unweighted terms of the loss, as :meth:`SimGCL.loss_terms`."""
         contrasted = self.contrast_nodes(users, positives) if self.options.ssl_weight else []
-        triples = torch.cat([users, self.item_nodes(positives), self.item_nodes(negatives)])
+        triples = torch.cat([users, self.item_nodes(positives), self.item_nodes(negatives).flatten()])
         # Each node once, so that a node that the batch repeats has one noise; whatever the share, all draw for all.
-        nodes, places = torch.unique(torch.cat([triples, *contrasted]), return_inverse=True)
+        if self.objective.is_bpr:
+            nodes, places = torch.unique(torch.cat([triples, *contrasted]), return_inverse=True)
+        else:
+            nodes, places = self._every_node(), torch.cat([triples, *contrasted])
         taps = [self.layer_weights()]
         if contrasted:
             taps.append(single_layer(self.options.n_layers, self.options.contrast_layer))
@@ -78,6 +81,9 @@ class XSimGCL(SimGCL):
         if contrasted:
             views = [functional.embedding(of_contrast, output) for output in outputs]
             contrast = self._contrast(views, [len(ids) for ids in contrasted])
-        own = torch.cat(self.share.of(*of_triples.chunk(3)))
-        bpr = self._bpr(*functional.embedding(own, outputs[0]).chunk(3), len(users))
-        return bpr, contrast, self.regulariser(users, positives, negatives)
+        if self.objective.is_bpr:
+            own = torch.cat(self.share.of(*of_triples.chunk(3)))
+            ranking = self._bpr(*functional.embedding(own, outputs[0]).chunk(3), len(users))
+        else:
+            ranking, negatives = self._ranking(outputs[0], users, positives, negatives)
+        return ranking, contrast, self.regulariser(users, positives, negatives)
