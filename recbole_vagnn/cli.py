@@ -52,11 +52,11 @@ def main() -> None:
 @click.option("--result_file", type=click.Path(dir_okay=False), help="Write the result as JSON to this file.")
 @click.option("--resume", type=click.Path(), help="Go on with a killed run: its .pth or .last file.")
 @click.option("--no-pth", is_flag=True, help="Keep the checkpoint folder alone, without RecBole's .pth (a pickle).")
-@click.option("--nproc", type=int, default=1, help="Processes; only 1 is supported so far.")
-@click.option("--ip", default="localhost", help="RecBole's address of the master node (with --nproc > 1).")
-@click.option("--port", default="5678", help="RecBole's port of the master node (with --nproc > 1).")
-@click.option("--world_size", type=int, default=-1, help="RecBole's number of processes on all nodes.")
-@click.option("--group_offset", type=int, default=0, help="RecBole's offset of this node's ranks.")
+@click.option("--nproc", type=int, default=1, help="Processes that share each batch, one for each GPU (default: 1).")
+@click.option("--ip", default="localhost", help="With several machines: address of the one with --group_offset=0.")
+@click.option("--port", type=int, help="With several machines: its port (default: 5678).")
+@click.option("--world_size", type=int, default=-1, help="Processes on all machines (default: --nproc).")
+@click.option("--group_offset", type=int, default=0, help="Processes on the machines before this one.")
 @click.pass_context
 @_mends_shown
 def run(
@@ -68,8 +68,8 @@ def run(
     resume: str | None,
     no_pth: bool,
     nproc: int,
-    ip: str,  # noqa: ARG001  (RecBole's flag, of use with several processes only)
-    port: str,  # noqa: ARG001
+    ip: str,
+    port: int | None,
     world_size: int,
     group_offset: int,
 ) -> None:
@@ -78,24 +78,34 @@ def run(
     Any option of RecBole or of the model can be given as --key=value, e.g. --n_layers=3 --topk=[10,20];
     `recbole-vagnn options MODEL` lists them.
     """
-    if nproc != 1 or world_size > 1 or group_offset != 0:
-        raise InputError(
-            f"--nproc={nproc} --world_size={world_size} --group_offset={group_offset}: training in several "
-            f"processes is not supported; RecBole would shrink the contrastive batch and weight evaluation wrongly. "
-            f"Use --nproc=1."
-        )
     try:
-        from recbole_vagnn.runner import run as run_experiment
-
         options = parse_arguments([*context.args, *(["--keep_pth=False"] if no_pth else [])])
-        files = (config_files or "").split()
-        run_experiment(model, dataset, options, files, resume=resume, result_file=result_file)
+        request: dict[str, Any] = {"model": model, "dataset": dataset, "options": options}
+        request |= {"config_files": (config_files or "").split(), "resume": resume, "result_file": result_file}
+        if (nproc, group_offset) == (1, 0) and world_size in (-1, 1):
+            from recbole_vagnn.runner import run as run_experiment
+
+            run_experiment(**request)
+        else:
+            places = {"nproc": nproc, "world_size": world_size, "group_offset": group_offset, "ip": ip, "port": port}
+            _run_in_processes(request, places)
     except KeyboardInterrupt as stop:  # the runner's Interrupted, or Ctrl-C before there was anything to keep
         checkpoint, last_state = getattr(stop, "checkpoint", None), getattr(stop, "last_state", None)
         kept = f"Best checkpoint so far: {checkpoint}." if checkpoint else "No epoch was evaluated yet."
         further = f"\nGo on with: --resume={last_state}" if last_state else ""
         click.echo(f"\nInterrupted. {kept}{further}", err=True)
         sys.exit(INTERRUPTED)
+
+
+def _run_in_processes(request: dict[str, Any], places: dict[str, Any]) -> None:
+    """Train in several processes and say where the result is, if it is not here."""
+    from recbole_vagnn.distributed.launch import RankFailed, run_in_processes
+
+    try:
+        if run_in_processes(**request, **places) is None:
+            click.echo("Done; the machine with --group_offset=0 reports.")
+    except RankFailed as failure:
+        raise click.ClickException(str(failure)) from None
 
 
 def parse_arguments(arguments: list[str]) -> dict[str, Any]:

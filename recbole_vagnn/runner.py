@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from recbole_vagnn.config import VloggerConfig
 from recbole_vagnn.data.fingerprint import fingerprint
 from recbole_vagnn.data.follow import FollowPairs
 from recbole_vagnn.defaults import dataset_file
+from recbole_vagnn.distributed.shares import note_on
+from recbole_vagnn.distributed.trainer import joined_trainer
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.exposure import vlogger_exposure
 from recbole_vagnn.progress import Reporter
@@ -30,6 +32,9 @@ from recbole_vagnn.result import Result, installed_versions, peak_memory_mb, pla
 from recbole_vagnn.serving.finish import add_vlogger_metrics, keep
 from recbole_vagnn.serving.vlogger_evaluation import vlogger_task
 from recbole_vagnn.trainer import EpochRecord, ResumableMixin, read_last_state, resumable, resume_files
+
+if TYPE_CHECKING:
+    from recbole_vagnn.distributed.ranks import Ranks
 
 # What may be changed when a run is resumed: anything else would make it another run.
 RESUME_KEYS = (
@@ -85,6 +90,7 @@ def run(
     result_file: str | Path | None = None,
     quiet: bool = False,
     on_epoch: Callable[[EpochRecord], None] | None = None,
+    ranks: Ranks | None = None,
 ) -> Result:
     """Train a model, keep the epoch that is best on validation data, and evaluate it once on test data.
 
@@ -98,6 +104,8 @@ def run(
         result_file: where to write the result as JSON.
         quiet: print nothing.
         on_epoch: called after every epoch, its evaluation included.
+        ranks: the processes that this one is one of, each of which calls this with the same arguments; see
+            :func:`recbole_vagnn.distributed.launch.run_in_processes`. The first one writes and reports.
 
     Returns:
         the :class:`~recbole_vagnn.result.Result`.
@@ -112,31 +120,28 @@ def run(
         >>> result.test["recall@10"]  # doctest: +SKIP
     """
     started = time.perf_counter()
-    state = checkpoint = None
-    if resume is not None:
-        last, checkpoint = resume_files(resume)
-        state = read_last_state(last)
-        model, dataset, options = _resumed_request(state, model, dataset, options, config_files)
-        config_files = ()
-    config = VloggerConfig(model, dataset, options, config_files)
-    if state is not None:
-        _check_same_defaults(state, config)
-    reporter = Reporter(config, quiet)
-    set_up_process(config)
+    config, state, checkpoint = begin(model, dataset, options, config_files, resume)
+    first = ranks is None or ranks.first
+    reporter = Reporter(config, quiet or not first)
+    set_up_process(config, writes_log=first)
     loaders = _load(config)
     task = vlogger_task(loaders.datasets, loaders.follow) if config["eval_vloggers"] else None
     load_seconds = time.perf_counter() - started
     network = build_model(config, loaders.train._dataset)
-    trainer = build_trainer(config, network, fingerprint(*loaders.datasets))
+    trainer = build_trainer(config, network, fingerprint(*loaders.datasets), ranks)
     if state is not None and checkpoint is not None:
         check_same_data(state, trainer)
         _check_has_best(state, checkpoint)
         trainer.restore(state, str(checkpoint))
     reporter.loaded(*loaders.datasets)
+    if ranks is not None and (note := note_on(network, config)):
+        reporter.console.print(note, highlight=False, soft_wrap=True)
     # RecBole never closes its TensorBoard writer, whose thread would outlive the run.
     with _resumable_interrupts(trainer), closing(trainer.tensorboard):
         _train(trainer, loaders, reporter, on_epoch)
         result = _evaluate(config, trainer, loaders, started, load_seconds)
+        if not first:
+            return result
         if task is not None:
             add_vlogger_metrics(result, trainer.model, loaders.datasets[0], task, config["topk"])
         keep(config, trainer, loaders.datasets, loaders.follow, result)
@@ -146,15 +151,39 @@ def run(
     return result
 
 
-# --- steps, shared with recbole_vagnn.fit -------------------------------------------------------------------------
+# --- steps, shared with recbole_vagnn.fit and recbole_vagnn.distributed --------------------------------------------
 
 
-def set_up_process(config: VloggerConfig) -> None:
+def begin(
+    model: str | None,
+    dataset: str | None,
+    options: Mapping[str, Any] | None,
+    config_files: Iterable[str | Path],
+    resume: str | Path | None,
+) -> tuple[VloggerConfig, dict[str, Any] | None, Path | None]:
+    """The configuration of a run; of one that goes on, its last state and its checkpoint too. Arguments as of `run`.
+
+    Raises:
+        InputError: unknown or wrong options, or nothing to resume.
+    """
+    if resume is None:
+        return VloggerConfig(model, dataset, options, config_files), None, None
+    last, checkpoint = resume_files(resume)
+    state = read_last_state(last)
+    config = VloggerConfig(*_resumed_request(state, model, dataset, options, config_files))
+    _check_same_defaults(state, config)
+    return config, state, checkpoint
+
+
+def set_up_process(config: VloggerConfig, writes_log: bool = True) -> None:
     """Threads, log file and warnings of this process."""
     keep_freed_memory()
     if config["torch_threads"]:
         torch.set_num_threads(config["torch_threads"])
-    _set_up_logging(config)
+    if writes_log:
+        _set_up_logging(config)
+    else:
+        logging.getLogger().addHandler(logging.NullHandler())  # what another process says for both
     # RecBole's own code, on current versions; nothing a user could act on.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"recbole\.")
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"recbole\.")
@@ -213,10 +242,18 @@ def build_model(config: VloggerConfig, train_set: Any) -> Any:
     return network
 
 
-def build_trainer(config: VloggerConfig, network: Any, data_hashes: dict[str, str]) -> ResumableMixin:
-    """The model's trainer, resumable; a state that it writes names run and data."""
+def build_trainer(
+    config: VloggerConfig, network: Any, data_hashes: dict[str, str], ranks: Ranks | None = None
+) -> ResumableMixin:
+    """The model's trainer, resumable, one of several where there are ``ranks``; its states name run and data."""
     base = get_trainer(config["MODEL_TYPE"], config["model"])
-    trainer: ResumableMixin = (base if issubclass(base, ResumableMixin) else resumable(base))(config, network)
+    base = base if issubclass(base, ResumableMixin) else resumable(base)
+    trainer: ResumableMixin
+    if ranks is None:
+        trainer = base(config, network)
+    else:
+        ranks.require_equal("The data", data_hashes)
+        trainer = joined_trainer(base, config, network, ranks)
     trainer.state_extra = {
         "model": config["model"],
         "dataset": config["dataset"],

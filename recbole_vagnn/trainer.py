@@ -112,10 +112,14 @@ class ResumableMixin(Trainer):
         started = time.perf_counter()
         if loss_func is None and self.on_batch is not None:
             loss_func = self._counting_loss(len(train_data))
-        losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        losses = self._train_batches(train_data, epoch_idx, loss_func, show_progress)
         named = {name: value / len(train_data) for name, value in self._named(losses).items()}
         self.history.append(EpochRecord(epoch_idx, time.perf_counter() - started, named))
         return losses
+
+    def _train_batches(self, train_data: Any, epoch_idx: int, loss_func: Any, show_progress: bool) -> Any:
+        """RecBole's loop over the batches of an epoch; returns the sum of each term of the loss."""
+        return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
 
     def _counting_loss(self, n_batches: int) -> Callable[..., Any]:
         done = 0
@@ -223,7 +227,7 @@ class ResumableMixin(Trainer):
         owned = {"model": self.model, "sampler": getattr(self._train_data, "_sampler", None)}
         return {
             "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],  # of this run's GPU alone
             "loader": self._train_data.generator.get_state(),
             "plain": json.dumps(
                 {
@@ -237,7 +241,7 @@ class ResumableMixin(Trainer):
     def _load_generators(self, state: dict[str, Any]) -> None:
         torch.set_rng_state(state["torch"])
         if torch.cuda.is_available() and state["cuda"]:
-            torch.cuda.set_rng_state_all(state["cuda"])
+            torch.cuda.set_rng_state(state["cuda"][0])
         self._train_data.generator.set_state(state["loader"])
         plain = json.loads(state["plain"])
         np.random.set_state(tuple(plain["numpy"]))
