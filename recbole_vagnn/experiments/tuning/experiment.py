@@ -73,8 +73,7 @@ class SearchObserver:
         self._known: list[str] = []
         self._failures: list[str] = []  # in a row
         self._out_of_time = False
-        epochs = search.config["epochs"] if search.evaluations > 1 else 1
-        self.board = Board(search.name, search.metric, search.bigger, self.total, epochs, console, left)
+        self.board = Board(search.name, search.metric, search.bigger, self.total, search.epochs, console, left)
         for trial in journal.trials.values():
             if trial.state:
                 self.board.update(trial)

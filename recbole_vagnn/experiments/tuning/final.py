@@ -54,7 +54,7 @@ def final_jobs(search: Search, plan: Plan, tuned: Path, seeds: Iterable[int]) ->
 
 def missing_seeds(folder: Path, seeds: Iterable[int]) -> tuple[int, ...]:
     """The seeds that final.csv has no row of."""
-    done = set(_rows(folder).get("seed", ()))
+    done = set(read_final(folder).get("seed", ()))
     return tuple(seed for seed in seeds if seed not in done)
 
 
@@ -74,12 +74,13 @@ def run_final(
         what failed for good.
     """
     keeper = _Keeper(len(jobs), console, f"test_{search.metric.lower()}")
-    keeper.keep, keeper.rows = keep, _rows(search.folder).to_dict("records")
+    keeper.keep, keeper.rows = keep, read_final(search.folder).to_dict("records")
     with keeper:
         run_on_ray(jobs, str(data_path), keeper, cpus=search.resources.cpus, gpus=search.resources.gpus)
     return keeper.failures
 
 
-def _rows(folder: Path) -> pd.DataFrame:
+def read_final(folder: Path) -> pd.DataFrame:
+    """The rows of final.csv, numbers to the last digit; empty without it."""
     path = folder / FINAL
     return pd.read_csv(path, float_precision="round_trip") if path.is_file() else pd.DataFrame()

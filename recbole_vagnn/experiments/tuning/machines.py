@@ -51,7 +51,7 @@ def _problems(nodes: list[dict[str, Any]], token: Path) -> dict[str, str]:
 
     answers = {_on(node).remote(str(token), __version__): node for node in nodes}
     done, late = ray.wait(list(answers), num_returns=len(answers), timeout=_SECONDS)
-    outcomes = {**{answer: "does not answer" for answer in late}, **{answer: _outcome(answer) for answer in done}}
+    outcomes = {**dict.fromkeys(late, "does not answer"), **{answer: _outcome(answer) for answer in done}}
     return {_name(answers[answer]): problem for answer, problem in outcomes.items() if problem}
 
 

@@ -94,11 +94,13 @@ class Search:
 
     @property
     def evaluations(self) -> int:
-        """Most evaluations of a trial; models that are computed, not trained, have one."""
-        if "TRADITIONAL" in str(self.config["MODEL_TYPE"]):
-            return 1
-        epochs = int(self.config["epochs"])
-        return epochs // min(int(self.config["eval_step"]), epochs)
+        """Most evaluations of a trial."""
+        return self.epochs // min(int(self.config["eval_step"]), self.epochs)
+
+    @property
+    def epochs(self) -> int:
+        """Most epochs of a trial; models that are computed, not trained, have one."""
+        return 1 if "TRADITIONAL" in str(self.config["MODEL_TYPE"]) else int(self.config["epochs"])
 
     def journal(self) -> Journal:
         """Its diary, empty for a search that has not begun."""
@@ -167,7 +169,7 @@ class Search:
             epochs=epochs,
             budget={
                 **asdict(self.budget),
-                "epochs": self.config["epochs"],
+                "epochs": self.epochs,
                 "patience": self.config["stopping_step"],
                 **asdict(self.resources),
                 "torch_threads": self.resources.threads,

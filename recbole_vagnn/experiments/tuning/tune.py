@@ -95,8 +95,8 @@ def tune(
 
     if address is not None and address.startswith("ray://"):
         raise InputError(
-            f"A search cannot be driven from outside its cluster ({address}). Start it on a machine of the cluster, with "
-            f"--ray-address auto."
+            f"A search cannot be driven from outside its cluster ({address}). Start it on a machine of the cluster "
+            f"with --ray-address auto."
         )
     console, outcome = console or Console(), Outcome()
     searches = list(_searches(tuning))
@@ -220,8 +220,8 @@ def _run_one(tuning: Tuning, search: Search, reference: Any, console: Console) -
     before = search.journal().over is not None
     record = run_search(search, reference, console)
     if not (before and (search.folder / BEST).is_file()):
-        records.write(record, search.folder)
         write_tuned(record, tuning.folder / "tuned")
+        records.write(record, search.folder)  # best.yaml last: where it is, all is
     failures = []
     if record.budget["hopeless"]:
         failures = [f"{search.name}: {record.budget['ended']}. Mend it, remove {search.folder} and search again."]

@@ -1,0 +1,61 @@
+"""All files of a search that is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from recbole_vagnn.experiments.tuning.best import write_best
+from recbole_vagnn.experiments.tuning.figures import draw
+from recbole_vagnn.experiments.tuning.final import FINAL, read_final
+from recbole_vagnn.experiments.tuning.importance import importance
+from recbole_vagnn.experiments.tuning.report import REPORT, SECTION, search_page
+from recbole_vagnn.experiments.tuning.section import search_section, with_runs
+from recbole_vagnn.experiments.tuning.store import SearchRecord, read, write_data, write_file
+
+IMPORTANCE, FIGURES = "importance.csv", "figures"
+
+
+def write(record: SearchRecord, folder: Path) -> list[Path]:
+    """Write record.json, trials.csv, epochs.csv, importance.csv, figures/, report.html and best.yaml.
+
+    best.yaml is the last: where it is, all is.
+
+    Args:
+        record: the search; its budget gets today's ``date``.
+        folder: of the search.
+
+    Returns:
+        the files.
+    """
+    dated = replace(record, budget={**record.budget, "date": datetime.now(UTC).date().isoformat()})
+    found = importance(dated)
+    pictures = draw(dated, found)
+    files = [
+        *write_data(dated, folder),
+        write_file(folder / IMPORTANCE, found.table.to_csv(index=False)),
+        *(write_file(folder / FIGURES / f"{picture.kind}.png", picture.png) for picture in pictures),
+    ]
+    runs = read_final(folder)
+    files += _write_report(folder, dated, with_runs(search_section(dated, found, pictures), dated.dataset, runs))
+    return [*files, *write_best(dated, folder)]
+
+
+def add_final(folder: Path, runs: pd.DataFrame) -> None:
+    """Write final.csv, and the report that shows it.
+
+    Args:
+        folder: of a search that is written.
+        runs: all rows.
+    """
+    write_file(folder / FINAL, runs.to_csv(index=False))
+    record, before = read(folder), (folder / SECTION).read_text("utf-8")
+    _write_report(folder, record, with_runs(before, record.dataset, runs))
+
+
+def _write_report(folder: Path, record: SearchRecord, section: str) -> list[Path]:
+    page = search_page(f"{record.name} on {record.dataset}", section)
+    return [write_file(folder / SECTION, section), write_file(folder / REPORT, page)]
