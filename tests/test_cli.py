@@ -59,9 +59,10 @@ def test_malformed_arguments_are_named(words: list[str], message: str) -> None:
     [
         (["--lerning_rate=0.1"], "Did you mean 'learning_rate'?"),
         (["--model=vagn"], "Did you mean 'VAGNN'?"),
-        (["--nproc=2"], "Use --nproc=1"),
-        (["--world_size=2"], "Use --nproc=1"),
-        (["--group_offset=1"], "Use --nproc=1"),
+        (["--nproc=0"], "do not fit"),
+        (["--world_size=2", "--nproc=3"], "do not fit"),
+        (["--group_offset=1"], "do not fit"),
+        (["--nproc=2", "--model=Pop"], "Use --nproc=1"),
         (["--metrics=[AUC]", "--valid_metric=AUC"], "uni100"),
         (["--variant=no_contrats"], "its variants: as_published"),
         (["--n_layers=two"], "`n_layers` is 'two'; it must be a whole number"),
