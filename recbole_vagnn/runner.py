@@ -140,6 +140,8 @@ def run(
     with _resumable_interrupts(trainer), closing(trainer.tensorboard):
         _train(trainer, loaders, reporter, on_epoch)
         result = _evaluate(config, trainer, loaders, started, load_seconds)
+        if ranks is not None:
+            result.config["world_size"] = ranks.world
         if not first:
             return result
         if task is not None:

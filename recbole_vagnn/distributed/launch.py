@@ -93,6 +93,7 @@ def run_in_processes(
     on_gpu = config["device"].type == "cuda"
     if on_gpu:
         _check_gpus(nproc)
+    Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)  # RecBole's trainers would race for it
     with tempfile.TemporaryDirectory(prefix="recbole-vagnn-") as folder:
         alone = port is None and world == nproc
         meeting = Meeting(Path(folder, "meeting")) if alone else Meeting(None, ip, port or DEFAULT_PORT)
@@ -116,10 +117,9 @@ def _wanted_gpus(config: VloggerConfig, nproc: int) -> str:
 
 
 def _check_gpus(nproc: int) -> None:
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    named = len([gpu for gpu in visible.split(",") if gpu.strip()])
-    available = min(named, torch.cuda.device_count()) if torch.cuda.device_count() < nproc else named
+    available = torch.cuda.device_count()
     if available < nproc:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         raise InputError(
             f"--nproc={nproc} needs {nproc} GPUs, one for each process, and {available} can be used "
             f"(CUDA_VISIBLE_DEVICES={visible}). Give --gpu_id={','.join(map(str, range(nproc)))}, use fewer processes, "

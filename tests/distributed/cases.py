@@ -86,12 +86,12 @@ def gradients_of_ranks(data_path: Path, case: str, ranks: Any) -> tuple[list[tor
 SAMPLED: dict[str, Any] = {"eval_args": {"mode": "uni20"}, "sampler": "recbole", "epochs": 3}
 
 
-def check_ranks(rank: int, world: int, folder: str, cases: Sequence[str]) -> None:
+def check_ranks(rank: int, world: int, folder: str, port: int, cases: Sequence[str]) -> None:
     """One of several processes: compare the gradients of models, tell and refuse, run with sampled evaluation."""
     os.chdir(folder)
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
-    with joined(rank, world, Meeting(Path(folder, "meeting")), CPU_BACKEND) as ranks:
+    with joined(rank, world, Meeting(port=port), CPU_BACKEND) as ranks:
         for case in cases:
             found[case] = gradients_of_ranks(Path(folder), case, ranks)
         found["sum"] = ranks.sum([1.0, float(rank)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,12 @@ def close(one: Any, other: Any) -> None:
         assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
 
 
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return int(found.getsockname()[1])
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return run_toy(write_toy(tmp_path_factory.mktemp("alone")), OPTIONS)
@@ -49,7 +56,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_two_processes_hold_the_gradient_of_the_joined_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_toy(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    torch.multiprocessing.spawn(check_ranks, (2, str(tmp_path), list(MODELS)), nprocs=2)
+    torch.multiprocessing.spawn(check_ranks, (2, str(tmp_path), free_port(), list(MODELS)), nprocs=2)
     found = [torch.load(tmp_path / f"found-{rank}.pt", weights_only=False) for rank in (0, 1)]
     for case in MODELS:
         want, got = found[0][case]
@@ -73,6 +80,7 @@ def test_a_run_of_two_processes_is_that_of_one_and_its_files_are_for_one(
     result = run_in_processes("VAGNN", "toy", options, nproc=2, quiet=True, result_file=tmp_path / "result.json")
     assert result is not None
     close(numbers(result), numbers(alone))
+    assert result.config["world_size"] == 2
     assert result.users.tolist() == alone.users.tolist()
     assert (tmp_path / "result.json").is_file()
     saved = Path(result.checkpoint)
