@@ -24,7 +24,7 @@ from recbole.trainer import Trainer
 from recbole.utils import set_color
 
 from recbole_vagnn.errors import InputError
-from recbole_vagnn.evaluation import RecordingEvaluator
+from recbole_vagnn.evaluation import RecordingEvaluator, TopkCollector
 
 LAST_STATE_SUFFIX = ".last"
 
@@ -65,6 +65,7 @@ class ResumableMixin(Trainer):
 
     def __init__(self, config: Any, model: torch.nn.Module) -> None:
         super().__init__(config, model)
+        self.eval_collector = TopkCollector(config)
         self.evaluator = RecordingEvaluator(config)
         name = f"{config['model']}-{config['dataset']}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         self.saved_model_file = str(Path(self.checkpoint_dir, f"{name}.pth"))
