@@ -31,9 +31,10 @@ def best_text(record: SearchRecord) -> str | None:
 
 def _origin(record: SearchRecord, winner: TrialRecord) -> list[str]:
     budget, first = record.budget, f", {record.start_name}" if winner is record.start else ""
+    epoch = None if winner.best_epoch is None else winner.best_epoch + 1
     return [
         f"{record.name} on {record.dataset}: validation {record.metric} {winner.score!r}",
-        f"trial {winner.number} ({winner.trial}{first}) of {len(record.trials)}, best epoch {winner.best_epoch}",
+        f"trial {winner.number} ({winner.trial}{first}) of {len(record.trials)}, best epoch {epoch}",
         f"search {budget.get('search', 'unknown')}, seed {budget.get('seed', 'unknown')}, {budget.get('date', '')}",
         f"space {record.space.source}",
     ]

@@ -70,9 +70,9 @@ def _history(record: SearchRecord) -> Picture:
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots()
     trials = record.scored
-    numbers, scores = [trial.number + 1 for trial in trials], np.array([trial.score for trial in trials])
+    numbers, scores = [trial.number for trial in trials], np.array([trial.score for trial in trials])
     so_far = (np.maximum if record.bigger else np.minimum).accumulate(scores)
-    axes.step([*numbers, len(record.trials)], [*so_far, so_far[-1]], where="post", color=_WINNER, linewidth=1.8)
+    axes.step([*numbers, len(record.trials) - 1], [*so_far, so_far[-1]], where="post", color=_WINNER, linewidth=1.8)
     _mark_trials(axes, record)
     handles = [Line2D([], [], color=_WINNER, linewidth=1.8, label="best so far"), *_state_handles(record)]
     if record.start is not None and record.start.counts:
@@ -92,9 +92,9 @@ def _mark_trials(axes: Axes, record: SearchRecord) -> None:
     best = _best(record)
     for trial in record.scored:
         pen = {"color": _PLAIN, "mfc": "white" if trial.state == "stopped" else _PLAIN, "markersize": 5}
-        axes.plot(trial.number + 1, trial.score, linestyle="", marker=_MARKERS[trial.state], **pen)
-    axes.plot(best.number + 1, best.score, linestyle="", marker="*", markersize=14, color=_WINNER, zorder=5)
-    failed = [trial.number + 1 for trial in record.trials if not trial.counts]
+        axes.plot(trial.number, trial.score, linestyle="", marker=_MARKERS[trial.state], **pen)
+    axes.plot(best.number, best.score, linestyle="", marker="*", markersize=14, color=_WINNER, zorder=5)
+    failed = [trial.number for trial in record.trials if not trial.counts]
     pen = {"color": _PLAIN, "markersize": 9, "mew": 1.5, "clip_on": False}
     axes.plot(failed, [0.0] * len(failed), "|", transform=axes.get_xaxis_transform(), **pen)
 
@@ -238,12 +238,12 @@ def _slices(record: SearchRecord) -> Picture:
 
 
 def _slice(axes: Axes, scale: Scale, record: SearchRecord) -> Any:
-    limits = {"cmap": _COLORS, "vmin": 1, "vmax": max(2, len(record.trials)), "zorder": 3}
+    limits = {"cmap": _COLORS, "vmin": 0, "vmax": max(1, len(record.trials) - 1), "zorder": 3}
     best, points = _best(record), None
     for stopped in (True, False):
         trials = [trial for trial in record.scored if (trial.state == "stopped") == stopped and trial is not best]
         places = [scale.place(trial.config.get(scale.name)) for trial in trials]
-        numbers = [trial.number + 1 for trial in trials]
+        numbers = [trial.number for trial in trials]
         marker = "v" if stopped else "o"
         points = axes.scatter(places, [t.score for t in trials], c=numbers, marker=marker, s=26, **limits)
     place = scale.place(best.config.get(scale.name))
@@ -284,7 +284,7 @@ def _importance(record: SearchRecord, found: Importance) -> Picture:
     axes.set_yticks(places, list(table["parameter"]))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("share of variance" if shares else "rank correlation with better scores")
-    axes.set_xlim(*((0.0, None) if shares else (-1.0, 1.0)))
+    axes.set_xlim(0.0 if shares else -1.0, 1.0)
     caption = f"{found.note} {_MARKS}" if shares else found.note
     return _picture(record, "importance", caption, figure, "importance of the parameters")
 

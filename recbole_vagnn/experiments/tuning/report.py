@@ -31,8 +31,8 @@ _FAIRNESS = (
 _NOTES = (
     "Gain: of the best validation score over the point tried first. The best of several scores is optimistic, the more "
     "so the more trials there were.",
-    "Saved: what early stopping saved, an estimate: had each stopped trial trained as long as the others of its search "
-    "did on average.",
+    "Time: of training and validation, summed over trials. Saved: what early stopping saved, an estimate: had each "
+    "stopped trial trained as long as the others of its search did on average.",
 )
 
 
@@ -188,7 +188,7 @@ def _table(records: Sequence[SearchRecord]) -> Table:
     )
 
 
-_COST = ("Trials", "Stopped early", "Failed", "Epochs", "Epochs saved", "Training time", "Time saved", "Wall time")
+_COST = ("Trials", "Stopped", "Failed", "Epochs", "Epochs saved", "Time", "Time saved", "Wall time")
 
 
 def _cost_cells(cost: Cost) -> list[Cell]:

@@ -71,7 +71,7 @@ def _found(record: SearchRecord) -> str:
     best, metric = record.best, heading(record.metric.lower())
     if best is None or best.score is None or best.best_epoch is None:
         return "No trial came to a score."
-    sentence = f"Best validation {metric}: {best.score:.4f} by trial {best.number + 1}, epoch {best.best_epoch + 1}"
+    sentence = f"Best validation {metric}: {best.score:.4f} by trial {best.number}, epoch {best.best_epoch + 1}"
     start, gain = record.start, record.gain()
     if best is start:
         return f"{sentence}: the {record.start_name}. No other trial was better."
@@ -109,7 +109,7 @@ def _end(record: SearchRecord) -> list[str]:
 
 
 def _failure(trial: TrialRecord) -> str:
-    return f"Trial {trial.number + 1} ({_options(trial)}): {_cut(trial.error) or 'no reason known'}"
+    return f"Trial {trial.number} ({_options(trial)}): {_cut(trial.error) or 'no reason known'}"
 
 
 def _options(trial: TrialRecord) -> str:
@@ -197,7 +197,7 @@ def _trials(record: SearchRecord) -> Table:
     for trial in order[:_SHOWN]:
         values = [trial.config.get(scale.name) for scale in scales]
         options = [Cell(short(value), scale.place(value)) for scale, value in zip(scales, values, strict=True)]
-        rows.append((str(trial.number + 1), (*_outcome(trial, record), *options)))
+        rows.append((str(trial.number), (*_outcome(trial, record), *options)))
     left = f"The best {_SHOWN} of {len(order)}; trials.csv has all." if len(order) > _SHOWN else ""
     return Table(
         dataset=record.dataset,

@@ -11,7 +11,7 @@ import pandas as pd
 from recbole_vagnn.experiments.records import Records
 from recbole_vagnn.experiments.tuning.parameter import Parameter
 from recbole_vagnn.experiments.tuning.space import Space
-from recbole_vagnn.experiments.tuning.store import SearchRecord, TrialRecord
+from recbole_vagnn.experiments.tuning.store import EPOCH_COLUMNS, SearchRecord, TrialRecord
 from tests.experiments.cases import write_records
 
 FIRST = {"rate": 0.01, "layers": 2, "kind": "a"}
@@ -55,7 +55,7 @@ def trial(number: int, score: float | None, state: str, epochs: int, **more: Any
 
 
 def search_record(n_trials: int = 12, **changes: Any) -> SearchRecord:
-    """A search of LightGCN on films: trials 0, 4, 8 to a plateau of 20 epochs, 1, 3, 5, … stopped after 10, 2, 6, 10 whole.
+    """A search of LightGCN on films: trials 0, 4, 8 to a plateau (20 epochs), 1, 3, … stopped (10), 2, … whole (40).
 
     Scores rise with the logarithm of the rate; trial 11 failed.
     """
@@ -86,7 +86,7 @@ def evaluations(trials: list[TrialRecord]) -> pd.DataFrame:
         for trial in trials
         for epoch in range(trial.epochs)
     ]
-    return pd.DataFrame(rows, columns=None if rows else ["trial", "number", "epoch", "score", "best", "loss", "seconds"])
+    return pd.DataFrame(rows, columns=None if rows else list(EPOCH_COLUMNS))
 
 
 def final_runs(folder: Path) -> pd.DataFrame:
