@@ -138,9 +138,9 @@ def read(records: Records, dataset: str, names: Sequence[str]) -> Aligned | None
 _COLUMNS = {
     "cosine": "Cosine",
     "alignment": "Alignment",
-    "uniformity_video": "Uniformity, video view",
-    "uniformity_vlogger": "Uniformity, vlogger view",
-    "neighbours": "Common neighbours",
+    "uniformity_video": "Uniformity: video",
+    "uniformity_vlogger": "vlogger view",
+    "neighbours": "Neighbours",
     "chance": "by chance",
 }
 
@@ -153,15 +153,18 @@ def _table(aligned: Aligned) -> Table:
             projected = _cell(aligned.tested(model, node, PROJECTIONS, "cosine"), "cosine")
             seeds = len(aligned.tested(model, node, VIEWS, "cosine"))
             rows.append((f"{model}: {node}", (*views, projected, Cell(str(seeds), seeds))))
-    heads = ("Model and nodes", *_COLUMNS.values(), "Cosine of projections", "Seeds")
-    note = "At the tested epoch. Mean ± standard deviation over seeds."
+    heads = ("Model and nodes", *_COLUMNS.values(), "Projections", "Seeds")
+    note = (
+        "At the tested epoch. Mean ± standard deviation over seeds. Neighbours: share that both views have in common. "
+        "Projections: cosine of what the contrast sees."
+    )
     return Table(aligned.dataset, "Agreement of the two views", heads, tuple(rows), notes=(note,))
 
 
 def _cell(values: pd.Series, column: str) -> Cell:
     if values.empty:
         return Cell(NONE)
-    scale, digits, unit = (100, 1, " %") if column in ("neighbours", "chance") else (1, 3, "")
+    scale, digits, unit = (100, 1, " %") if column in ("neighbours", "chance") else (1, 2, "")
     spread = f" ± {scale * values.std():.{digits}f}" if len(values) > 1 and column != "chance" else ""
     mean = float(values.mean())
     return Cell(f"{scale * mean:.{digits}f}{spread}{unit}".replace("-", "−"), mean)
@@ -171,10 +174,11 @@ def _sentences(aligned: Aligned, full: str, records: Records) -> list[str]:
     """Cosines of the models, and their accuracy against the full model's."""
     cosines = [f"{model} {_triple(aligned, model, 'cosine')}" for model in aligned.models]
     shares = [f"{model} {_triple(aligned, model, 'neighbours', percent=True)}" for model in aligned.models]
+    chance = _triple(aligned, aligned.models[0], "chance", percent=True)
     kinds = " / ".join(NODES)
     found = [
         f"{aligned.dataset}: mean cosine between the views of {kinds}: {'; '.join(cosines)}.",
-        f"{aligned.dataset}: common neighbours of {kinds}: {'; '.join(shares)}.",
+        f"{aligned.dataset}: common neighbours of {kinds}: {'; '.join(shares)}; by chance {chance}.",
     ]
     runs = runs_of(records, aligned.dataset, {name: Where(aligned.dataset, name) for name in aligned.models})
     for metric in headline_of(runs):

@@ -86,7 +86,7 @@ def _courses(aligned: Aligned, styles: Mapping[str, Look]) -> Picture:
         cosine.set_title(node, fontsize=9)
         neighbours.set_xlabel("epochs trained")
         _epochs_axis(neighbours, aligned)
-    rows[0][0].set_ylabel("cosine between the views")
+    rows[0][0].set_ylabel("cosine between the views\n(thin: their projections)")
     rows[1][0].set_ylabel(f"common {NEIGHBOURS} neighbours")
     rows[1][0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     legend(figure, list(aligned.models), styles)
@@ -191,4 +191,4 @@ def _map(axes: Axes, table: pd.DataFrame) -> None:
     for view, points in places.items():
         axes.scatter(points[:, 0], points[:, 1], s=6, color=_VIEW_COLORS[str(view)], linewidths=0, zorder=2)
     axes.set_aspect("equal", adjustable="datalim")
-    axes.set_title(f"{100 * table['explained'].iloc[0]:.0f} %", fontsize=8)
+    axes.set_title(f"{100 * table['explained'].iloc[0]:.0f} % of the variance", fontsize=8)

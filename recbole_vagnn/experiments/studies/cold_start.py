@@ -25,18 +25,18 @@ from recbole_vagnn.experiments.studies.cold_start_figures import (
     UNKNOWN,
     Breakdown,
     HeldDown,
+    K,
     draw_breakdowns,
     draw_held_down,
-    told_apart,
 )
+from recbole_vagnn.experiments.studies.cold_start_words import group_sentence, held_sentences, in_short
 from recbole_vagnn.experiments.studies.compare import Where, headline_of, runs_of
 from recbole_vagnn.experiments.studies.positions import REFERENCE, TABLE
 from recbole_vagnn.experiments.studies.study import Findings, Request, Section, Study
 from recbole_vagnn.experiments.summary import heading
-from recbole_vagnn.experiments.tables import Cell, Table, percent_text
+from recbole_vagnn.experiments.tables import Cell, Table
 from recbole_vagnn.options import Options
 
-K = 10  # length of the lists that interactions are looked for in
 _BREAKDOWNS = {  # column of the probe → what it is called, and its unit
     "history": ("activity of the user", "training interactions of the user"),
     "popularity": ("popularity of the video", "training interactions of the video"),
@@ -110,13 +110,14 @@ def analyse(findings: Findings) -> Section:
     for dataset in findings.datasets:
         broken = breakdowns(findings.records, dataset, labels)
         if broken:
-            words += [_group_sentence(dataset, breakdown, settings.ours) for breakdown in broken]
+            words += in_short(dataset, broken, settings.ours)
+            words += [group_sentence(dataset, breakdown, settings.ours) for breakdown in broken]
             shown += [_group_table(dataset, breakdown) for breakdown in broken]
-            pictures.append(draw_breakdowns(dataset, broken, styles, K))
+            pictures.append(draw_breakdowns(dataset, broken, styles))
             rows += [row for breakdown in broken for row in _group_rows(dataset, breakdown)]
         held = held_down(findings.records, dataset, labels, settings)
         if held is not None:
-            words += _held_sentences(held, settings.ours)
+            words += held_sentences(held, settings.ours)
             shown.append(_held_table(held))
             pictures.append(draw_held_down(held, styles))
             rows += _held_rows(held)
@@ -189,22 +190,6 @@ def _range_text(values: Floats) -> str:
     return low if low == high else f"{low}–{high}"
 
 
-def _group_sentence(dataset: str, breakdown: Breakdown, ours: str) -> str:
-    """Ours against the best rival in each group."""
-    means = breakdown.means()
-    rivals = [label for label in means if label != ours]
-    if ours not in means or not rivals:
-        return f"{dataset}, by {breakdown.name}: {ours} or its rivals have no run."
-    parts = []
-    for i, group in enumerate(breakdown.groups):
-        best = max(rivals, key=lambda label: means[label][i])
-        gain = 100 * (means[ours][i] / means[best][i] - 1) if means[best][i] > 0 else float("nan")
-        star = "*" * told_apart(breakdown.hits[ours][i], breakdown.hits[best][i])
-        against = f" ({percent_text(gain)})" if np.isfinite(gain) else ""
-        parts.append(f"{group}: {means[ours][i]:.3f} against {means[best][i]:.3f}{star} of {best}{against}")
-    return f"{dataset}, Hit@{K} by {breakdown.name} ({breakdown.unit}), {ours} and the best rival: {'; '.join(parts)}."
-
-
 def _group_table(dataset: str, breakdown: Breakdown) -> Table:
     names = [f"{group} ({n:,})" for group, n in zip(breakdown.groups, breakdown.sizes, strict=True)]
     note = f"Groups: {breakdown.unit}; in brackets the number of held-out interactions."
@@ -268,31 +253,6 @@ def _chosen_users(records: Records, dataset: str, lengths: Sequence[int]) -> pd.
 def _histories(records: Records, data: str) -> pd.Series | None:
     found = next(iter(records.per_user(data)), None)
     return None if found is None else found[1].set_index("user")["history"].sort_index()
-
-
-def _held_sentences(held: HeldDown, ours: str) -> list[str]:
-    means = held.means()
-    if ours not in means:
-        return []
-    found = []
-    for i, length in enumerate(held.lengths):
-        ranking = sorted(means, key=lambda label: -means[label][i])
-        place = ranking.index(ours) + 1
-        who = f"with {length} training interaction{'s' * (length != '1')}" if length != "all" else "with all of them"
-        found.append(
-            f"{who} {heading(held.metric)} {means[ours][i]:.4f}, place {place} of {len(ranking)} "
-            f"({_nearest(held, ours, ranking, i)})"
-        )
-    return [f"{held.dataset}, {held.n_users:,} users held down, {ours}: {'; '.join(found)}."]
-
-
-def _nearest(held: HeldDown, ours: str, ranking: Sequence[str], i: int) -> str:
-    """The best model, or the second one where ours is the best, with its mean and whether it is told apart."""
-    title, who = ("best", ranking[0]) if ranking[0] != ours else ("next", (*ranking, ours)[1])
-    if who == ours:
-        return "no rival"
-    star = "*" * told_apart(held.values[ours][i], held.values[who][i])
-    return f"{title}: {who} {held.values[who][i].mean():.4f}{star}"
 
 
 def _held_table(held: HeldDown) -> Table:

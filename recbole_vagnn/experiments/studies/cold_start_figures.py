@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from recbole_vagnn.experiments.drawing import Look, Picture, legend, mean_and_in
 from recbole_vagnn.experiments.summary import heading
 
 Floats = NDArray[np.float64]
+K = 10  # length of the lists that interactions are looked for in
 UNKNOWN = "unknown"  # group of interactions for which nothing is counted, always the last
 
 
@@ -41,6 +42,10 @@ class Breakdown:
     def means(self) -> dict[str, tuple[float, ...]]:
         """Model → mean of each group."""
         return {label: tuple(float(values.mean()) for values in groups) for label, groups in self.hits.items()}
+
+    def best(self, labels: Sequence[str], i: int) -> str:
+        """The model with most hits in a group; of several the first."""
+        return max(labels, key=lambda label: float(self.hits[label][i].mean()))
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def told_apart(one: Floats, other: Floats) -> bool:
     return len(one) > 1 and abs(mean) > half
 
 
-def draw_breakdowns(dataset: str, found: list[Breakdown], styles: Mapping[str, Look], k: int) -> Picture:
+def draw_breakdowns(dataset: str, found: list[Breakdown], styles: Mapping[str, Look]) -> Picture:
     """A panel for each breakdown."""
     with style():
         rows = (len(found) + 1) // 2
@@ -85,11 +90,11 @@ def draw_breakdowns(dataset: str, found: list[Breakdown], styles: Mapping[str, L
         for axes, breakdown in zip(grid.flat, found, strict=False):
             names = [f"{group}\n({size:,})" for group, size in zip(breakdown.groups, breakdown.sizes, strict=True)]
             _lines(axes, breakdown.hits, names, styles, apart=breakdown.groups[-1] == UNKNOWN)
-            axes.set(xlabel=breakdown.unit, ylabel=f"Hit@{k}")
+            axes.set(xlabel=breakdown.unit, ylabel=f"Hit@{K}")
         legend(figure, list(found[0].hits), styles)
         figure.suptitle(f"{dataset}: who is served, and which videos are found", fontsize=10)
         caption = (
-            f"Share of held-out interactions among the first {k} of the list, averaged over seeds, by quarters of the "
+            f"Share of held-out interactions among the first {K} of the list, averaged over seeds, by quarters of the "
             "interactions (numbers in brackets). Bars on ours: 95 % t interval over the interactions of a group."
         )
         return Picture(dataset, "cold-start", caption, to_png(figure))

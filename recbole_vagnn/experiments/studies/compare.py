@@ -46,9 +46,10 @@ def runs_of(records: Records, dataset: str, wanted: Mapping[str, Where]) -> Runs
     Returns:
         runs with the metrics that all of them have.
     """
+    tables = {data: list(records.per_user(data)) for data in {where.data for where in wanted.values()}}
     found: Runs = {}
     for name, where in wanted.items():
-        for (_, label, seed), frame in records.per_user(where.data):
+        for (_, label, seed), frame in tables[where.data]:
             if label == where.label:
                 found[dataset, name, seed] = frame.set_index("user").drop(columns="history")
     shared = [set(frame.columns) for frame in found.values()]

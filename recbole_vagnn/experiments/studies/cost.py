@@ -105,7 +105,10 @@ class Cost:
 
 def hours_text(hours: float) -> str:
     """``3.5 CPU hours``, or minutes where there is less than one hour."""
-    return f"{hours:.1f} CPU hours" if hours >= 1 else f"{60 * hours:.0f} CPU minutes"
+    if hours >= 1:
+        return f"{hours:.1f} CPU hours"
+    minutes = max(1, round(60 * hours))
+    return f"{minutes} CPU minute{'s' * (minutes != 1)}"
 
 
 def cost_of(todo: Todo, data_path: Path, clock: Clock, threads: int, *, alike: bool = False) -> Cost:

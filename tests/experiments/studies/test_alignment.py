@@ -218,9 +218,10 @@ def test_words_tables_and_figures_have_the_written_numbers(tmp_path: Path, data:
     text = (tmp_path / "report.html").read_text()
     assert "VAGNN 0.85 / 0.85 / 0.95; no contrast 0.45 / 0.45 / 0.55; inverted sign −0.15 / −0.15 / −0.05" in text
     assert "common neighbours of users / videos / vloggers: VAGNN 25 % / 25 % / 25 %" in text
+    assert "; by chance 20 % / 20 % / 20 %." in text
     assert "against VAGNN, with Recall@10 0.4000: no contrast −25.0 %*, inverted sign +25.0 %*" in text
     assert "against VAGNN, with NDCG@10 0.2000: no contrast −25.0 %*, inverted sign +25.0 %*" in text
-    assert "0.850 ± 0.071" in text
+    assert "0.85 ± 0.07" in text
     table = pd.read_csv(tmp_path / "alignment.csv")
     assert len(table) == 3 * 2 * 3 * 3
     for kind in ("alignment", "uniformity", "views-map"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,18 @@ def test_users_held_down_are_followed_from_short_to_whole_histories(out: Path) -
 
 def test_stars_mark_differences_that_are_told_apart(out: Path) -> None:
     """EASE finds what Pop finds and the middle popularities too: nothing differs in the first and last quarter."""
-    assert "1–15: 0.000 against 0.000 of Pop; 16–30: " in (text := (out / "report.html").read_text())
-    assert "of Pop; 31–45: " not in text.replace("* of Pop", "*")
+    text = (out / "report.html").read_text()
+    assert "1–15: 0.000 against 0.000 of Pop; 16–30: " in text
+    assert re.search(r"16–30: 0\.[1-9]\d\d against 0\.000\* of Pop", text)
+    rows = pd.read_csv(out / "cold_start.csv")
+    groups = rows[rows["by"] != "users held down"].groupby(["by", "group"]).ngroups
+    found = re.search(
+        r"of (\d+) groups of interactions, EASE finds significantly more than the best rival in (\d+)", text
+    )
+    assert found is not None
+    assert int(found[1]) == groups
+    assert 0 < int(found[2]) < groups
+    assert "significantly less in 0, and" in text
     difference = np.array([0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0])
     assert told_apart(difference, np.zeros(8)) == (stats.ttest_rel(difference, np.zeros(8)).pvalue < 0.05)
     assert told_apart(np.ones(12), np.r_[np.zeros(6), np.ones(6)])

@@ -11,7 +11,7 @@ from recbole_vagnn.errors import InputError
 from recbole_vagnn.experiments.benchmark import Todo
 from recbole_vagnn.experiments.plan import Condition, Contestant, Plan
 from recbole_vagnn.experiments.records import Records
-from recbole_vagnn.experiments.studies.cost import TYPICAL_EPOCHS, Cost, Part, cost_of, time_epoch, within
+from recbole_vagnn.experiments.studies.cost import TYPICAL_EPOCHS, Cost, Part, cost_of, hours_text, time_epoch, within
 from tests.experiments.studies.cases import USERS, clock, record
 from tests.experiments.toy import toy_job
 
@@ -101,6 +101,12 @@ def test_a_budget_is_kept_by_the_epochs_that_the_message_names() -> None:
 def test_a_budget_for_less_than_an_epoch_names_none() -> None:
     with pytest.raises(InputError, match=r"stop early as usual\)\. Give fewer --seeds"):
         within(Cost(PARTS, 0, 1), 0.2)
+
+
+def test_hours_in_words() -> None:
+    assert [hours_text(hours) for hours in (3.46, 1.0, 0.5, 1 / 60, 0.001)] == [
+        "3.5 CPU hours", "1.0 CPU hours", "30 CPU minutes", "1 CPU minute", "1 CPU minute"
+    ]  # fmt: skip
 
 
 def test_nothing_left_costs_nothing(data: Path, tmp_path: Path) -> None:
