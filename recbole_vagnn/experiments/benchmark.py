@@ -216,4 +216,15 @@ def _reports(plan: Plan, records: Records, failures: list[Failure], command: str
         [(*failure.job.key, failure.reason, failure.attempts) for failure in failures],
         columns=["dataset", "model", "seed", "reason", "attempts"],
     )
-    return write_reports(records.folder, ours=plan.ours, order=plan.labels, command=command, failures=table)
+    return write_reports(
+        records.folder, ours=plan.ours, order=plan.labels, command=command, failures=table, sections=_tuning(plan)
+    )
+
+
+def _tuning(plan: Plan) -> list[str]:
+    """How the models were tuned, where the searches lie beside their tuned settings."""
+    if plan.tuned is None:
+        return []
+    from recbole_vagnn.experiments.tuning.report import tuned_section  # brings Optuna
+
+    return [text] if (text := tuned_section(plan.tuned, plan.datasets, plan.labels)) else []

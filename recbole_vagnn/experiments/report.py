@@ -38,7 +38,13 @@ SAMPLES = 10_000
 
 
 def write_reports(
-    folder: str | Path, *, ours: Sequence[str], order: Sequence[str], command: str, failures: pd.DataFrame | None = None
+    folder: str | Path,
+    *,
+    ours: Sequence[str],
+    order: Sequence[str],
+    command: str,
+    failures: pd.DataFrame | None = None,
+    sections: Sequence[str] = (),
 ) -> list[Path]:
     """Write table.md, table.tex, table.csv, significance.csv, figures/ and report.html from a folder's records.
 
@@ -48,6 +54,7 @@ def write_reports(
         order: labels in the order of the tables.
         command: the command line that made the runs.
         failures: ``dataset``, ``model``, ``seed``, ``reason``, ``attempts`` of the runs that failed for good.
+        sections: more of report.html, as HTML (``page.section``), e.g. how the models were tuned.
 
     Returns:
         files written, report.html first.
@@ -66,7 +73,7 @@ def write_reports(
         pictures += figures.draw(summary, figures.average_seeds(per_user), curves, styles)
     significance = pd.concat(tests, ignore_index=True) if tests else pd.DataFrame(columns=["settings", *KEY_COLUMNS])
     texts = {
-        "report.html": html(summaries, significance, pictures, command, failures),
+        "report.html": html(summaries, significance, pictures, command, failures, sections),
         "table.md": markup.markdown(summaries, significance, command, failures),
         "table.tex": markup.latex(summaries, significance, command, failures),
         "table.csv": tables.wide(summaries).to_csv(index=False),
@@ -113,6 +120,7 @@ def html(
     pictures: Sequence[Picture],
     command: str,
     failures: pd.DataFrame | None = None,
+    sections: Sequence[str] = (),
 ) -> str:
     """The report as one HTML page; for the arguments see :func:`write_reports`."""
     names = " · ".join(f'<a href="#d{i}">{escape(s.dataset)}</a>' for i, s in enumerate(summaries))
@@ -122,6 +130,7 @@ def html(
         section("In words", "summary", _words(summaries, significance)),
         section("Protocol", "protocol", [_protocol(summaries, command)]),
         *(_dataset(i, summary, significance, pictures) for i, summary in enumerate(summaries)),
+        *sections,
         section("Failed and missing runs", "failures", [_failures(summaries, failures)]),
     ]
     return page("Benchmark", body)

@@ -83,7 +83,7 @@ class _Reporter:
     def __call__(self, evaluation: Evaluation) -> None:
         from ray import tune
 
-        report = {**_row(evaluation), "node": self._node, "ended": evaluation.ended or ""}
+        report = {**report_of(evaluation), "node": self._node, "ended": evaluation.ended or ""}
         if evaluation.ended:
             tune.report({**report, "done": True})
         elif time.monotonic() - self._saved < self._pause:
@@ -97,7 +97,8 @@ class _Reporter:
             self._pause = max(self._pause, _COST * (self._saved - began))
 
 
-def _row(evaluation: Evaluation) -> dict[str, Any]:
+def report_of(evaluation: Evaluation) -> dict[str, Any]:
+    """What Ray is told of an evaluation, without node and end."""
     return {
         "evaluation": evaluation.number,
         "epoch": evaluation.epoch,

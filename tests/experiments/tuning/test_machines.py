@@ -1,4 +1,7 @@
-"""A cluster of two machines, both of them this one: a search over both, a machine that dies, storage not shared."""
+"""A cluster of two machines, both of them this one: a search over both, a machine that dies, storage not shared.
+
+Each says that it has two GPUs; trials that compute on the CPU show which of them Ray gives to whom.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from recbole_vagnn.errors import InputError
 from recbole_vagnn.experiments.tuning.experiment import run_search
 from recbole_vagnn.experiments.tuning.journal import Journal
 from recbole_vagnn.experiments.tuning.machines import check_machines
+from recbole_vagnn.experiments.tuning.search import Resources
 from tests.experiments.tuning.toy_search import WaitingRequest, curve, data_of, quiet_console, toy_search
 from tests.runs import write_toy
 
@@ -35,13 +40,14 @@ def machines() -> Iterator[tuple[Cluster, Any, Path]]:
     here = Path.cwd()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
-        head = {"num_cpus": 1, "object_store_memory": MEMORY, "include_dashboard": False, "_system_config": HASTY}
+        machine = {"num_cpus": 1, "num_gpus": 2, "object_store_memory": MEMORY}
+        head = {**machine, "include_dashboard": False, "_system_config": HASTY}
         for name in ("first", "second"):
             (folder / name).mkdir()
         os.chdir(folder / "first")
         cluster = Cluster(initialize_head=True, head_node_args=head)
         os.chdir(folder / "second")
-        second = cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
+        second = cluster.add_node(**machine)
         os.chdir(here)
         ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
         yield cluster, second, folder
@@ -82,6 +88,7 @@ def test_a_search_over_two_machines_survives_the_death_of_one(
         budget={"trials": 5, "max_concurrent": None},
         epochs=EPOCHS,
     )
+    search = replace(search, resources=Resources(cpus=1, gpus=0.5))
     data = data_of(search)
     killed: list[str] = []
 
@@ -101,6 +108,7 @@ def test_a_search_over_two_machines_survives_the_death_of_one(
     record = run_search(search, ray.put(data), quiet_console())
     killer.join()
     assert [trial.state for trial in record.trials] == ["finished"] * 5
+    assert [seen.read_text() for seen in Path(meeting["meeting"]).iterdir()] == ["0", "0"]
     assert {trial.trial: trial.attempts for trial in record.trials if trial.attempts > 1} == {killed[0]: 2}
     for trial in record.trials:
         inside = record.epochs[record.epochs["trial"] == trial.trial]

@@ -133,7 +133,7 @@ class WaitingRequest(TrialRequest):
     """Trials that wait, at most a minute, until processes on two machines are training, and then take their time.
 
     Attributes:
-        meeting: folder where each machine leaves a file.
+        meeting: folder where each machine leaves a file, which says the GPUs that Ray gave the last trial there.
         pause: seconds of sleep before each evaluation.
     """
 
@@ -152,7 +152,7 @@ class WaitingRequest(TrialRequest):
         return super().configuration(point)
 
     def meet(self) -> None:
-        Path(self.meeting, ray.get_runtime_context().get_node_id()).touch()
+        Path(self.meeting, ray.get_runtime_context().get_node_id()).write_text(os.environ["CUDA_VISIBLE_DEVICES"])
         deadline = time.monotonic() + 60
         while len(list(Path(self.meeting).iterdir())) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
