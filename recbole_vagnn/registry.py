@@ -34,6 +34,9 @@ MODELS: dict[str, str] = {
     "SimGCLVlogger": "recbole_vagnn.models.simgcl_vlogger:SimGCLVlogger",
     "VloggerPop": "recbole_vagnn.models.vlogger_pop:VloggerPop",
     "GTN": "recbole_vagnn.models.gtn:GTN",
+    "CreatorEASE": "recbole_vagnn.models.creator_ease:CreatorEASE",
+    "CreatorItemKNN": "recbole_vagnn.models.creator_item_knn:CreatorItemKNN",
+    "CreatorRecencyGCN": "recbole_vagnn.models.creator_recency_gcn:CreatorRecencyGCN",
 }
 # RecBole's model → its subclass of the same results, which `fast_propagation: True` picks
 FAST_MODELS: dict[str, str] = {
@@ -42,6 +45,9 @@ FAST_MODELS: dict[str, str] = {
     "SGL": "recbole_vagnn.models.recbole_fast.sgl:FastSGL",
     "NCL": "recbole_vagnn.models.recbole_fast.ncl:FastNCL",
 }
+# RecBole's models whose `objective` can be another than bpr: made from whichever class would be picked, so
+OBJECTIVE_MODELS = ("BPR", "LightGCN", "NGCF", "SGL", "NCL")
+WITH_OBJECTIVE = "recbole_vagnn.models.recbole_objective:with_objective"
 DATASET_CLASS = "recbole_vagnn.data.dataset:VloggerDataset"
 
 # data set name → "module:function(folder)": made from material that is already installed, at first use
@@ -100,17 +106,22 @@ def model_class(name: str, config: Config | None = None) -> type:
 
     Args:
         name: model name.
-        config: of the run; where its ``fast_propagation`` is True, a class of ``FAST_MODELS`` takes RecBole's place.
+        config: of the run; where its ``fast_propagation`` is True, a class of ``FAST_MODELS`` takes RecBole's place,
+            and where its ``objective`` is not bpr, one of ``OBJECTIVE_MODELS`` is given it.
 
     Raises:
         InputError: no such model; the message suggests the closest name.
     """
     if name in MODELS:
         return load_reference(MODELS[name])  # type: ignore[no-any-return]
-    if name in FAST_MODELS and config is not None and config["fast_propagation"]:
-        return load_reference(FAST_MODELS[name])  # type: ignore[no-any-return]
     if name in recbole_models():
-        return getattr(importlib.import_module(recbole_models()[name]), name)  # type: ignore[no-any-return]
+        if name in FAST_MODELS and config is not None and config["fast_propagation"]:
+            found = load_reference(FAST_MODELS[name])
+        else:
+            found = getattr(importlib.import_module(recbole_models()[name]), name)
+        if name in OBJECTIVE_MODELS and config is not None and config["objective"] not in (None, "bpr"):
+            found = load_reference(WITH_OBJECTIVE)(name, found)
+        return found  # type: ignore[no-any-return]
     known = known_models()
     raise InputError(f"Unknown model {name!r}.{did_you_mean(name, known)} Known models: {', '.join(known)}.")
 

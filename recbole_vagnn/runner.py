@@ -239,7 +239,7 @@ def load_dataset(config: VloggerConfig) -> Any:
 def build_model(config: VloggerConfig, train_set: Any) -> Any:
     """The model, untrained, on the device of the configuration."""
     init_seed(config["seed"], config["reproducibility"])
-    network = registry.model_class(config["model"])(config, train_set).to(config["device"])
+    network = registry.model_class(config["model"], config)(config, train_set).to(config["device"])
     logging.getLogger().info(network)
     return network
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from recbole_vagnn.data.tripartite import TripartiteGraph
 from recbole_vagnn.models.inner_product import InnerProductRecommender
@@ -164,8 +165,8 @@ class GraphRecommender(InnerProductRecommender):
 
     def _ranking(self, nodes: Tensor, users: Tensor, positives: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
         """The share's part of the objective and the batch's negatives, from the vectors of all nodes, (n_nodes, d)."""
-        tables = nodes[: self.n_users], self._item_vectors(nodes)
-        return self.objective.loss(*tables, users, positives, candidates, self.share)
+        own = functional.embedding(self.share.of(users)[0], nodes)
+        return self.objective.loss(own, self._item_vectors(nodes), users, positives, candidates, self.share)
 
     def regulariser(self, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
         """½‖Θ_batch‖²/B: every free embedding that the batch names, as often as it names it.

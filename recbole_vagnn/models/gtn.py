@@ -117,8 +117,9 @@ class GTN(InnerProductRecommender):
             two scalars: BPR, and ½‖Θ‖²/B over the layer-0 rows of the triples, repeats counted each time.
         """
         size = len(users)
-        tables = [self._drop(table) for table in self.forward()]
-        ranking, negatives = self.objective.loss(tables[0], tables[1], users, positives, negatives, self.share)
+        user_table, item_table = (self._drop(table) for table in self.forward())
+        own = functional.embedding(self.share.of(users)[0], user_table)
+        ranking, negatives = self.objective.loss(own, item_table, users, positives, negatives, self.share)
         users, positives, negatives = self.share.of(users, positives, negatives)
         rows = squared_norm_of_rows(self.user_embedding.weight, users)
         rows = rows + squared_norm_of_rows(self.item_embedding.weight, torch.cat([positives, negatives]))

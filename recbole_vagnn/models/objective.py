@@ -97,14 +97,12 @@ class Objective:
         drawn = self._sampler.sample_by_user_ids(users.cpu(), None, more).view(more, len(users))
         return torch.cat([negatives.unsqueeze(1), drawn.t().to(negatives)], dim=1)
 
-    def negatives(
-        self, user_table: Tensor, item_table: Tensor, users: Tensor, candidates: Tensor, share: Share = WHOLE
-    ) -> Tensor:
+    def negatives(self, own: Tensor, item_table: Tensor, candidates: Tensor, share: Share = WHOLE) -> Tensor:
         """One negative for each triple: the hardest candidate, or the batch's where the objective is another.
 
         Args:
-            user_table, item_table: (n_users, d) and (n_items, d) vectors.
-            users: (B,) ids.
+            own: (n, d) vectors of the users of the share's triples.
+            item_table: (n_items, d) vectors.
             candidates: (B, k) or (B,), as :meth:`candidates` returns them.
             share: the triples for which the hardest is looked for; the others keep the batch's.
 
@@ -116,14 +114,14 @@ class Objective:
         chosen = candidates[:, 0]
         if self.options.objective == "hard":
             chosen = chosen.clone()
-            own, among = share.of(users, candidates)
-            places = hardest(user_table.detach().index_select(0, own), item_table.detach(), among)
-            chosen[share.rows(len(users))] = among.gather(1, places.unsqueeze(1)).squeeze(1)
+            (among,) = share.of(candidates)
+            places = hardest(own.detach(), item_table.detach(), among)
+            chosen[share.rows(len(candidates))] = among.gather(1, places.unsqueeze(1)).squeeze(1)
         return chosen
 
     def loss(
         self,
-        user_table: Tensor,
+        own: Tensor,
         item_table: Tensor,
         users: Tensor,
         positives: Tensor,
@@ -133,7 +131,8 @@ class Objective:
         """The share's part of the loss of a batch, and its negatives.
 
         Args:
-            user_table, item_table: (n_users, d) and (n_items, d) vectors.
+            own: (n, d) vectors of the users of the share's triples.
+            item_table: (n_items, d) vectors.
             users, positives: (B,) int64 ids.
             candidates: (B, k) or (B,), as :meth:`candidates` returns them.
             share: the triples whose loss is computed.
@@ -141,16 +140,16 @@ class Objective:
         Returns:
             scalar, and :meth:`negatives`, (B,) int64.
         """
-        negatives = self.negatives(user_table, item_table, users, candidates, share)
+        negatives = self.negatives(own, item_table, candidates, share)
         if self.options.objective == "softmax":
-            return self.softmax(user_table, item_table, users, positives, candidates, share), negatives
-        u = functional.embedding(share.of(users)[0], user_table)
-        scores = [(u * functional.embedding(ids, item_table)).sum(dim=1) for ids in share.of(positives, negatives)]
-        return bpr_loss(scores[0], scores[1], len(users)), negatives
+            return self.softmax(own, item_table, users, positives, candidates, share), negatives
+        pairs = share.of(positives, negatives)
+        good, bad = ((own * functional.embedding(ids, item_table)).sum(dim=1) for ids in pairs)
+        return bpr_loss(good, bad, len(users)), negatives
 
     def softmax(
         self,
-        user_table: Tensor,
+        own: Tensor,
         item_table: Tensor,
         users: Tensor,
         positives: Tensor,
@@ -159,18 +158,18 @@ class Objective:
     ) -> Tensor:
         """The softmax loss; arguments as :meth:`loss`."""
         if self.options.softmax_normalised:
-            user_table, item_table = (functional.normalize(table, dim=1) for table in (user_table, item_table))
-        own, good = share.of(users, positives)
-        u = functional.embedding(own, user_table) / self.options.softmax_tau
-        positive = (u * functional.embedding(good, item_table)).sum(dim=1)
+            own, item_table = (functional.normalize(table, dim=1) for table in (own, item_table))
+        ids, good = share.of(users, positives)
+        scaled = own / self.options.softmax_tau
+        positive = (scaled * functional.embedding(good, item_table)).sum(dim=1)
         if self._sampler is not None:
             (among,) = share.of(candidates)
-            negative = torch.bmm(functional.embedding(among, item_table), u.unsqueeze(2)).squeeze(2)
-            log_weights = self._of_sampled(own, among)
+            negative = torch.bmm(functional.embedding(among, item_table), scaled.unsqueeze(2)).squeeze(2)
+            log_weights = self._of_sampled(ids, among)
         else:
             items, counts = torch.unique(positives, return_counts=True)
-            negative = u @ functional.embedding(items, item_table).t()
-            log_weights = self._of_batch(own, items, counts)
+            negative = scaled @ functional.embedding(items, item_table).t()
+            log_weights = self._of_batch(ids, items, counts)
         return sampled_softmax_loss(positive, negative, log_weights.to(negative.device), len(users))
 
     def _of_sampled(self, users: Tensor, candidates: Tensor) -> Tensor:

@@ -223,7 +223,7 @@ class VAGNN(InnerProductRecommender):
             weight = torch.full_like(videos[:, :1], constant)
         else:
             d = self.options.embedding_size
-            v, p = (x.view(len(x), -1, d).mean(dim=1) for x in (videos, vloggers))
+            v, p = (x.view(len(x), x.shape[1] // d, d).mean(dim=1) for x in (videos, vloggers))
             weight = torch.sigmoid((v @ self.mix_matrix * p).sum(dim=1, keepdim=True))
         return torch.where(known.unsqueeze(1), weight, 1.0)
 
@@ -303,17 +303,17 @@ class VAGNN(InnerProductRecommender):
         Returns:
             scalar and (B,) int64.
         """
+        own = functional.embedding(self.share.of(users)[0], user_table)
+        every = torch.arange(self.n_items, device=videos.device)
+        if self.options.objective == "softmax":
+            items = self._item_vectors(videos, vloggers, every)
+            return self.objective.loss(own, items, users, positives, negatives, self.share)
         if not self.objective.is_bpr:
-            every = torch.arange(self.n_items, device=videos.device)
-            if self.options.objective == "softmax":
-                items = self._item_vectors(videos, vloggers, every)
-                return self.objective.loss(user_table, items, users, positives, negatives, self.share)
             with torch.no_grad():
                 items = self._item_vectors(videos, vloggers, every)
-            negatives = self.objective.negatives(user_table, items, users, negatives, self.share)
-        own, *pairs = self.share.of(users, positives, negatives)
-        u = functional.embedding(own, user_table)
-        positive, negative = (self._scores(u, videos, vloggers, ids) for ids in pairs)
+            negatives = self.objective.negatives(own, items, negatives, self.share)
+        pairs = self.share.of(positives, negatives)
+        positive, negative = (self._scores(own, videos, vloggers, ids) for ids in pairs)
         return bpr_loss(positive, negative, len(users)), negatives
 
     def _scores(self, users: Tensor, videos: Tensor, vloggers: Tensor, items: Tensor) -> Tensor:
