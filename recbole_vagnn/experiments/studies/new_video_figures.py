@@ -85,7 +85,7 @@ def _dumbbells(axes: Axes, found: Measured, metric: str) -> None:
 
 
 def _handles() -> list[Patch | Line2D]:
-    names = {_MEAN: MEAN_NAME, _OWN: OWN_NAME, _OTHER: "no other rule", _FLOOR: "no model"}
+    names = {_MEAN: MEAN_NAME, _OWN: OWN_NAME, _OTHER: "model with one rule", _FLOOR: "no model"}
     circles = {"black": "with new videos", "white": "without new videos"}
     return [
         *(Patch(color=color, label=name) for color, name in names.items()),

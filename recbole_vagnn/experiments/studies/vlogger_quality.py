@@ -181,10 +181,10 @@ def meeting_text(shares: Sequence[float], means: Sequence[float], floor: float) 
     """:func:`meeting` in words."""
     share = meeting(shares, means, floor)
     if share is None:
-        return f"It stays above the floor up to {100 * shares[-1]:g} %"
+        return f"The mean stays above the floor up to {100 * shares[-1]:g} %"
     if share == shares[0]:
-        return "It is below the floor even with unchanged data"
-    return f"It falls below the floor at about {100 * share:.0f} %"
+        return "The mean is below the floor even with unchanged data"
+    return f"The mean falls below the floor at about {100 * share:.0f} %"
 
 
 def _tables(quality: Quality) -> list[Table]:
