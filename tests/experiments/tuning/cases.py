@@ -48,10 +48,8 @@ STATES = ("plateau", "stopped", "finished", "stopped")
 def trial(number: int, score: float | None, state: str, epochs: int, **more: Any) -> TrialRecord:
     """A trial of two seconds an epoch whose best epoch is its last but one."""
     config = {"rate": 0.001 * 1.7**number, "layers": 1 + number % 4, "kind": ("a", "b", None)[number % 3]}
-    given = {"config": FIRST if number == 0 else config, "first": number == 0, **more}
-    return TrialRecord(
-        f"t{number}", number, state, score, max(0, epochs - 2), epochs, 2.0 * epochs, seed=7, node="host", **given
-    )
+    given = {"config": FIRST if number == 0 else config, "first": number == 0, "seed": 7, "node": "host", **more}
+    return TrialRecord(f"t{number}", number, state, score, max(0, epochs - 2), epochs, 2.0 * epochs, **given)
 
 
 def search_record(n_trials: int = 12, **changes: Any) -> SearchRecord:
