@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 
 from recbole_vagnn.experiments.tuning import figures
@@ -55,7 +56,7 @@ def kinds(record: SearchRecord, found: Importance = SHARES) -> list[str]:
 
 
 def lines(axes: Axes, color: str) -> list[Any]:
-    return [line for line in axes.get_lines() if line.get_color() == color]
+    return [line for line in axes.get_lines() if same_color(line.get_color(), color)]
 
 
 def test_a_search_has_five_figures_which_name_it() -> None:

@@ -9,11 +9,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from recbole_vagnn.experiments import benchmark
 from recbole_vagnn.experiments.page import page
+from recbole_vagnn.experiments.plan import Contestant, Plan
+from recbole_vagnn.experiments.report import write_reports
 from recbole_vagnn.experiments.tuning import records
 from recbole_vagnn.experiments.tuning.report import overview, tuned_section, write_overview
 from recbole_vagnn.experiments.tuning.section import words
+from recbole_vagnn.experiments.tuning.space import Space
 from recbole_vagnn.experiments.tuning.store import SearchRecord
+from tests.experiments.cases import write_records
 from tests.experiments.test_report import Page
 from tests.experiments.tuning.cases import BUDGET, final_runs, search_record, trial
 
@@ -124,6 +129,19 @@ def test_a_benchmarks_report_says_how_its_models_were_tuned(folder: Path, tmp_pa
     assert tuned_section(tmp_path / "tuned", ["films"], ["LightGCN"]) == ""
 
 
+def test_the_section_fits_into_the_report_of_a_benchmark(folder: Path, tmp_path: Path) -> None:
+    contestants = (Contestant("LightGCN", "LightGCN"),)
+    plan = Plan(contestants, ("films",), tuned=folder / "tuned")
+    sections = benchmark._tuning(plan)
+    runs = write_records(tmp_path, datasets=["films"]).folder
+    seen = Page(write_reports(runs, ours=[], order=["LightGCN"], command="x", sections=sections)[0])
+    assert seen.text.count("How the models were tuned") == 1
+    assert len(seen.ids) == len(set(seen.ids))
+    assert all(len(set(rows)) == 1 for rows in seen.tables)
+    assert benchmark._tuning(replace(plan, tuned=None)) == []
+    assert benchmark._tuning(replace(plan, tuned=tmp_path / "elsewhere" / "tuned")) == []
+
+
 # The section of a search
 
 
@@ -152,8 +170,8 @@ def test_an_end_by_time_is_said() -> None:
 
 def test_trials_are_listed_best_first_and_a_long_list_is_cut(tmp_path: Path) -> None:
     trials = [trial(number, 0.1 + 0.01 * (number % 7), "stopped", 10) for number in range(40)]
-    record = search_record(trials=trials)
-    records.write(replace(record, epochs=record.epochs.head(0)), tmp_path)
+    record = search_record(trials=trials, space=Space("LightGCN", (), (), "my.yaml"))  # no forest is grown
+    records.write(record, tmp_path)
     text = Page(tmp_path / "report.html").text
     assert "The best 30 of 40; trials.csv has all." in text
     shown = text.partition("Attempts")[2]
