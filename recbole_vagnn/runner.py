@@ -180,6 +180,8 @@ def begin(
 def set_up_process(config: VloggerConfig, writes_log: bool = True) -> None:
     """Threads, log file and warnings of this process."""
     keep_freed_memory()
+    if config["device"].type == "cuda":
+        torch.cuda.reset_peak_memory_stats()  # an earlier run of this process is no part of this one's peak
     if config["torch_threads"]:
         torch.set_num_threads(config["torch_threads"])
     if writes_log:

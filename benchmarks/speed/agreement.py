@@ -84,8 +84,9 @@ def seed_everything(seed: int) -> None:
 
 def _against_reference(competitor: Competitor) -> Agreement:
     model, batch, ours = competitor.model, competitor.batches[0], competitor.contestant.kind == OURS
-    parameters = {name: table.detach().double().numpy().copy() for name, table in model.named_parameters()}
-    users, positives, negatives = (batch[name].numpy() for name in (model.USER_ID, model.ITEM_ID, model.NEG_ITEM_ID))
+    parameters = {name: table.detach().double().cpu().numpy().copy() for name, table in model.named_parameters()}
+    fields = (model.USER_ID, model.ITEM_ID, model.NEG_ITEM_ID)
+    users, positives, negatives = (batch[name].cpu().numpy() for name in fields)
     split = competitor.loaded.split
     interactions = split.interactions() if ours else split.inter_matrix(form="csr").astype(np.float64)
     owner = split.vlogger_of_item if ours else np.zeros(split.item_num, dtype=np.int64)
@@ -125,7 +126,7 @@ def _noise(model: Any) -> Iterator[Callable[[], dict[str, Any]]]:
 
     def draw(like: Any) -> Any:
         drawn = original(like)
-        draws.append(drawn.double().numpy().copy())
+        draws.append(drawn.double().cpu().numpy().copy())
         return drawn
 
     model._noise.draw = draw
@@ -138,14 +139,16 @@ def _noise(model: Any) -> Iterator[Callable[[], dict[str, Any]]]:
 @contextmanager
 def _dropout(model: Any) -> Iterator[Callable[[], dict[str, Any]]]:
     """The factors of the dropout on users, then items: drawn again from the same state of torch's generator."""
-    state = torch.get_rng_state()
     tables = (model.user_embedding.weight, model.item_embedding.weight)
+    device = tables[0].device
+    generators = torch.cuda if device.type == "cuda" else torch
+    state = generators.get_rng_state()
 
     def drawn() -> dict[str, Any]:
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(state)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            generators.set_rng_state(state)
             factors = [functional.dropout(torch.ones_like(table), model.options.dropout) for table in tables]
-        return {"dropout": torch.cat(factors).double().numpy()}
+        return {"dropout": torch.cat(factors).double().cpu().numpy()}
 
     yield drawn
 
@@ -158,12 +161,12 @@ def _vagnn(model: Any) -> Iterator[Callable[[], dict[str, Any]]]:
     original = model.loss_terms
 
     def loss_terms(*batch: Any) -> Any:
-        triples.extend(part.numpy() for part in batch[3])
+        triples.extend(part.cpu().numpy() for part in batch[3])
         return original(*batch)
 
     def keep(of: list[Any], kept: float) -> Callable[..., None]:
         def hook(_module: Any, _inputs: Any, output: Any) -> None:
-            of.append(output.detach().ne(0).double().numpy() / kept)
+            of.append(output.detach().ne(0).double().cpu().numpy() / kept)
 
         return hook
 

@@ -193,10 +193,10 @@ def build(config: VloggerConfig, loaded: Loaded) -> Any:
     from recbole.utils import init_seed
 
     init_seed(config["seed"], config["reproducibility"])
-    model = registry.model_class(config["model"], config)(config, loaded.split)
+    model = registry.model_class(config["model"], config)(config, loaded.split).to(config["device"])
     model.eval()
     with torch.no_grad():
-        model.full_sort_predict(loaded.split[torch.tensor([0])])
+        model.full_sort_predict(loaded.split[torch.tensor([0])].to(config["device"]))
     return model
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 _BLOCK_ENTRIES = 2**19  # of a block of logits: 2 MiB in float32, which a CPU's cache holds
 _FEWEST_ROWS, _MOST_ROWS = 96, 512  # of a block: fewer make its products slow
+_GPU_BLOCK_ENTRIES = 2**26  # 256 MiB: there the number of operations counts
 _SAFE_TAU = 0.05  # from here on exp(1/τ) ≤ e^20 needs no shift: sums over 10^9 rows stay within float32
 
 
@@ -47,6 +48,13 @@ def squared_norm_of_rows(table: Tensor, rows: Tensor) -> Tensor:
     return torch.dot(counts, table.square().sum(dim=1))
 
 
+def _rows_of_block(anchors: Tensor, targets: Tensor) -> int:
+    """How many rows of logits to have at once."""
+    if anchors.device.type == "cpu":
+        return min(max(_BLOCK_ENTRIES // len(targets), _FEWEST_ROWS), _MOST_ROWS)
+    return min(max(_GPU_BLOCK_ENTRIES // len(targets), _FEWEST_ROWS), len(anchors))
+
+
 class _InfoNce(Function):
     """Both gradients are found while a block of logits is at hand, so no m×n matrix outlives its block.
 
@@ -59,7 +67,7 @@ class _InfoNce(Function):
         log_totals = torch.empty_like(weights)
         grad_anchors = torch.empty_like(anchors)
         grad_targets = targets.new_zeros(targets.shape[::-1])  # transposed: the products that fill it are faster so
-        size = min(max(_BLOCK_ENTRIES // len(targets), _FEWEST_ROWS), _MOST_ROWS)
+        size = _rows_of_block(anchors, targets)
         buffer = anchors.new_empty(size, len(targets))
         for start in range(0, len(anchors), size):
             rows = slice(start, start + size)

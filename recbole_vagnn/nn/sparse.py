@@ -1,12 +1,13 @@
-"""Sparse × dense product whose matrix is constant.
+"""Sparse × dense product whose matrix is constant, by the kernel that is best on its device.
 
 ``embedding_bag`` in mode "sum" with per-sample weights is a CSR product: bag i is row i. On a CPU it reaches
 the memory bandwidth of a plain gather and is several times faster than ``torch.sparse.mm``
-(docs/performance.md); it runs on CUDA too.
+(docs/performance.md). ``KERNELS`` says which kernel serves which type of device.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,33 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 _INT32_MAX = np.iinfo(np.int32).max
+PIECE = 128  # entries of a row that one bag of split_bag_product adds up
+
+
+class Pieces(NamedTuple):
+    """Rows cut into pieces of at most ``PIECE`` entries (or as asked for), so that a long row is not one long bag.
+
+    Attributes:
+        offsets: (n_pieces + 1,) start of each piece in the matrix's entries; an empty row has one empty piece.
+        numbers: (n_pieces,) 0, 1, 2, …
+        first: (n_rows + 1,) first piece of each row. All three have the dtype of the matrix's offsets.
+    """
+
+    offsets: Tensor
+    numbers: Tensor
+    first: Tensor
+
+    @classmethod
+    def of(cls, offsets: Tensor, most: int = PIECE) -> Pieces:
+        """Cut the rows that start at ``offsets``, (n_rows + 1,), after every ``most`` entries; on the same device."""
+        starts = offsets.to("cpu", torch.int64).numpy()
+        lengths = np.diff(starts)
+        first = np.concatenate([[0], np.cumsum(np.maximum(-(-lengths // most), 1))])
+        row = np.repeat(np.arange(len(lengths)), np.diff(first))
+        pieces = np.arange(first[-1])
+        begin = starts[row] + (pieces - first[row]) * most
+        made = (np.append(begin, starts[-1]), pieces, first)
+        return cls(*(torch.from_numpy(part).to(offsets.device, offsets.dtype) for part in made))
 
 
 class Csr(NamedTuple):
@@ -27,12 +55,14 @@ class Csr(NamedTuple):
         columns: (nnz,) of the same dtype.
         weights: (nnz,) float32 or float64.
         shape: (n_rows, n_cols).
+        pieces: of its rows, for the kernel that wants them; :meth:`to` makes them. None: rows are not cut.
     """
 
     offsets: Tensor
     columns: Tensor
     weights: Tensor
     shape: tuple[int, int]
+    pieces: Pieces | None = None
 
     @classmethod
     def from_scipy(cls, matrix: sp.spmatrix, dtype: torch.dtype = torch.float32) -> Csr:
@@ -48,22 +78,68 @@ class Csr(NamedTuple):
         )
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Csr:
-        """Copy to a device, and to a floating dtype where given."""
+        """Copy to a device, and to a floating dtype where given; with pieces if the device's kernel wants them."""
+        device = torch.device(device)
         weights = self.weights.to(device=device, dtype=dtype or self.weights.dtype)
-        return Csr(self.offsets.to(device), self.columns.to(device), weights, self.shape)
+        offsets = self.offsets.to(device)
+        pieces = Pieces.of(offsets) if kernel_of(device) is split_bag_product else None
+        return Csr(offsets, self.columns.to(device), weights, self.shape, pieces)
 
     def matmul(self, dense: Tensor) -> Tensor:
         """Product with a dense (n_cols, d) matrix, shape (n_rows, d); not differentiable by itself."""
         if self.columns.numel() == 0:
             return dense.new_zeros(self.shape[0], dense.shape[1])
-        return torch.nn.functional.embedding_bag(
-            self.columns,
-            dense,
-            self.offsets,
-            mode="sum",
-            per_sample_weights=self.weights,
-            include_last_offset=True,
-        )
+        return kernel_of(dense.device)(self, dense)
+
+
+# --- kernels ----------------------------------------------------------------------------------------------------
+
+Kernel = Callable[[Csr, Tensor], Tensor]
+
+
+def bag_product(matrix: Csr, dense: Tensor) -> Tensor:
+    """One bag a row. The sum of a row has a fixed order, so the product is the same each time."""
+    return torch.nn.functional.embedding_bag(
+        matrix.columns,
+        dense,
+        matrix.offsets,
+        mode="sum",
+        per_sample_weights=matrix.weights,
+        include_last_offset=True,
+    )
+
+
+def split_bag_product(matrix: Csr, dense: Tensor) -> Tensor:
+    """One bag a piece of a row, then one bag of pieces a row; the same each time, too.
+
+    On a GPU a bag is added up by one group of threads, entry after entry: the longest row would decide how long all
+    take, and the rows of a popular video have thousands of entries.
+    """
+    pieces = matrix.pieces
+    if pieces is None or len(pieces.numbers) == matrix.shape[0]:
+        return bag_product(matrix, dense)
+    sums = bag_product(matrix._replace(offsets=pieces.offsets), dense)
+    return torch.nn.functional.embedding_bag(pieces.numbers, sums, pieces.first, mode="sum", include_last_offset=True)
+
+
+def csr_product(matrix: Csr, dense: Tensor) -> Tensor:
+    """The vendor's product: MKL on a CPU, cuSPARSE on a GPU."""
+    vendors = torch.sparse_csr_tensor(
+        matrix.offsets, matrix.columns, matrix.weights, matrix.shape, check_invariants=False
+    )
+    return vendors @ dense
+
+
+# By type of device; docs/performance.md has what was measured. Another type is served as "cpu".
+KERNELS: dict[str, Kernel] = {"cpu": bag_product, "cuda": bag_product}
+
+
+def kernel_of(device: torch.device) -> Kernel:
+    """The kernel that serves a device."""
+    return KERNELS.get(device.type, KERNELS["cpu"])
+
+
+# --- differentiable ---------------------------------------------------------------------------------------------
 
 
 class SparsePair(NamedTuple):
@@ -97,11 +173,15 @@ class _SparseProduct(Function):
 def sparse_product(matrix: SparsePair, dense: Tensor) -> Tensor:
     """``matrix @ dense``, differentiable in ``dense``.
 
+    Runs in the dtype of the matrix even under autocast, which may hand over bf16 or half rows: sums over thousands of
+    neighbours would lose most of their digits.
+
     Args:
         matrix: constant, shape (n_rows, n_cols).
-        dense: (n_cols, d), of the dtype of the matrix.
+        dense: (n_cols, d).
 
     Returns:
-        (n_rows, d).
+        (n_rows, d), of the dtype of the matrix.
     """
-    return _SparseProduct.apply(dense, matrix)  # type: ignore[no-any-return]
+    with torch.autocast(device_type=dense.device.type, enabled=False):
+        return _SparseProduct.apply(dense.to(matrix.forward.weights.dtype), matrix)  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""What ``gpu.py`` measures on a device: checks, sparse products, training."""
