@@ -12,7 +12,7 @@ import click
 from recbole_vagnn.cli_benchmark import _CPUS, _GPUS
 from recbole_vagnn.cli_prepare import INTERRUPTED
 
-_PLANS = {"all": "full", "full": "full", "paper": "paper"}
+_PLANS = {"all": "full", "full": "full", "paper": "paper", "strong": "strong"}
 _HOUR = 3600.0
 
 

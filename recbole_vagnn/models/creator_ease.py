@@ -67,5 +67,5 @@ class CreatorEASE(LinearRecommender):
         if needed > limit:
             raise InputError(
                 f"CreatorEASE needs about {needed:,} MiB for {_MATRICES} dense {n_items:,} × {n_items:,} matrices, "
-                f"more than `memory_limit_mb` ({limit:,}). Raise the limit, or filter items with `item_inter_num_interval`."
+                f"and `memory_limit_mb` is {limit:,}. Raise it, or filter items with `item_inter_num_interval`."
             )

@@ -232,7 +232,9 @@ def test_words_become_a_tuning(toy: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert called.more == {"resume": True, "address": "auto"}
 
 
-@pytest.mark.parametrize(("name", "plan"), [("full", "full"), ("all", "full"), ("paper", "paper")])
+@pytest.mark.parametrize(
+    ("name", "plan"), [("full", "full"), ("all", "full"), ("paper", "paper"), ("strong", "strong")]
+)
 def test_names_of_plans_stand_for_their_models(
     toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, plan: str
 ) -> None:
