@@ -59,7 +59,7 @@ def chip(device: torch.device) -> dict[str, Any]:
         "name": found.name,
         "memory_gib": round(found.total_memory / 2**30, 1),
         "multiprocessors": found.multi_processor_count,
-        "l2_mib": round(found.L2_cache_size / 2**20, 1),
+        "l2_mib": round(getattr(found, "L2_cache_size", 0) / 2**20, 1),
         "cuda": torch.version.cuda,
         "driver": _driver(),
     }
