@@ -37,10 +37,10 @@ class CreatorRecencyOptions(XSimGCLOptions):
     creators: bool = True
     vlogger_weight: float = 0.0
     first_layer: int = 1
-    recency_weight: float = 1.0
+    recency_weight: float = 3.0
     recency_decay: float = 0.8
     recency_length: int = 20
-    directed: bool = False
+    directed: bool = True
     aux_weight: float = 0.0
 
     def __post_init__(self) -> None:

@@ -227,6 +227,7 @@ def test_candidates_follow_the_distribution_of_negatives(data: Data, distributio
     weights = np.array(
         [float(v > 0) if distribution == "uniform" else sum(e[1] == v for e in edges) for v in range(train.item_num)]
     )
+    weights = weights.astype(float)
     weights[[v for u, v in edges if u == user]] = 0
     weights /= weights.sum()
     found = model.objective.candidates(torch.tensor([user]), torch.tensor([1]))[0, 1:].numpy()
