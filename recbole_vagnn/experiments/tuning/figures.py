@@ -58,6 +58,11 @@ def _score_name(record: SearchRecord) -> str:
     return f"validation {heading(record.metric.lower())}"
 
 
+def _score(trial: TrialRecord) -> float:
+    assert trial.score is not None  # only trials that count are drawn
+    return trial.score
+
+
 def _best(record: SearchRecord) -> TrialRecord:
     assert record.best is not None  # of two trials with a score one is best
     return record.best
@@ -70,7 +75,7 @@ def _history(record: SearchRecord) -> Picture:
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots()
     trials = record.scored
-    numbers, scores = [trial.number for trial in trials], np.array([trial.score for trial in trials])
+    numbers, scores = [trial.number for trial in trials], np.array([_score(trial) for trial in trials])
     so_far = (np.maximum if record.bigger else np.minimum).accumulate(scores)
     axes.step([*numbers, len(record.trials) - 1], [*so_far, so_far[-1]], where="post", color=_WINNER, linewidth=1.8)
     _mark_trials(axes, record)
@@ -91,12 +96,12 @@ def _history(record: SearchRecord) -> Picture:
 def _mark_trials(axes: Axes, record: SearchRecord) -> None:
     best = _best(record)
     for trial in record.scored:
-        pen = {"color": _PLAIN, "mfc": "white" if trial.state == "stopped" else _PLAIN, "markersize": 5}
-        axes.plot(trial.number, trial.score, linestyle="", marker=_MARKERS[trial.state], **pen)
-    axes.plot(best.number, best.score, linestyle="", marker="*", markersize=14, color=_WINNER, zorder=5)
+        pen: dict[str, Any] = {"color": _PLAIN, "mfc": "white" if trial.state == "stopped" else _PLAIN, "markersize": 5}
+        axes.plot(trial.number, _score(trial), linestyle="", marker=_MARKERS[trial.state], **pen)
+    axes.plot(best.number, _score(best), linestyle="", marker="*", markersize=14, color=_WINNER, zorder=5)
     failed = [trial.number for trial in record.trials if not trial.counts]
-    pen = {"color": _PLAIN, "markersize": 9, "mew": 1.5, "clip_on": False}
-    axes.plot(failed, [0.0] * len(failed), "|", transform=axes.get_xaxis_transform(), **pen)
+    tick: dict[str, Any] = {"color": _PLAIN, "markersize": 9, "mew": 1.5, "clip_on": False}
+    axes.plot(failed, [0.0] * len(failed), "|", transform=axes.get_xaxis_transform(), **tick)
 
 
 def _state_handles(record: SearchRecord) -> list[Line2D]:
@@ -110,8 +115,8 @@ def _state_handles(record: SearchRecord) -> list[Line2D]:
 
 
 def _start_line(axes: Axes, record: SearchRecord, start: TrialRecord) -> Line2D:
-    pen = {"color": _START, "linestyle": "--", "linewidth": 1.2}
-    axes.axhline(start.score or 0.0, **pen)
+    pen: dict[str, Any] = {"color": _START, "linestyle": "--", "linewidth": 1.2}
+    axes.axhline(_score(start), **pen)
     return Line2D([], [], label=record.start_name, **pen)
 
 
@@ -143,7 +148,8 @@ def _curves(record: SearchRecord) -> Picture:
 def _curve_pen(trial: TrialRecord, best: TrialRecord, start: TrialRecord | None) -> dict[str, Any]:
     if trial is best:
         return {"color": _WINNER, "linewidth": 2.4, "zorder": 5}
-    ended = {"marker": "v", "mfc": "white", "markersize": 4, "markevery": [-1]} if trial.state == "stopped" else {}
+    ended: dict[str, Any] = {"marker": "v", "mfc": "white", "markersize": 4, "markevery": [-1]}
+    ended = ended if trial.state == "stopped" else {}
     if trial is start:
         return {"color": _START, "linewidth": 1.8, "linestyle": "--", "zorder": 4, **ended}
     if trial.state == "stopped":
@@ -159,11 +165,11 @@ def _parallel(record: SearchRecord) -> Picture:
     figure = Figure(figsize=(max(5.0, 1.7 * (len(scales) + 1) + 1.0), 4.2), layout="constrained")
     axes = figure.subplots()
     low, high = _range(record)
-    trials = sorted(record.scored, key=lambda trial: (trial.score or 0.0) * (1 if record.bigger else -1))
+    trials = sorted(record.scored, key=lambda trial: _score(trial) * (1 if record.bigger else -1))
     colors = _color_map()(np.linspace(0, 1, len(trials)) if record.bigger else np.linspace(1, 0, len(trials)))
     for trial, color in zip(trials, colors, strict=True):
         heights = [_height(scale, scale.place(trial.config.get(scale.name))) for scale in scales]
-        heights.append(((trial.score or 0.0) - low) / (high - low))
+        heights.append((_score(trial) - low) / (high - low))
         best = trial is _best(record)
         axes.plot(heights, color=_WINNER if best else color, linewidth=2.6 if best else 1.1, zorder=5 if best else 3)
     for i, scale in enumerate(scales):
@@ -190,7 +196,7 @@ def _color_map() -> Any:
 
 def _range(record: SearchRecord) -> tuple[float, float]:
     """Ends of the axis of scores."""
-    scores = [trial.score for trial in record.scored if trial.score is not None]
+    scores = [_score(trial) for trial in record.scored]
     low, high = min(scores), max(scores)
     pad = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     return low - pad, high + pad
@@ -238,16 +244,16 @@ def _slices(record: SearchRecord) -> Picture:
 
 
 def _slice(axes: Axes, scale: Scale, record: SearchRecord) -> Any:
-    limits = {"cmap": _COLORS, "vmin": 0, "vmax": max(1, len(record.trials) - 1), "zorder": 3}
+    limits: dict[str, Any] = {"cmap": _COLORS, "vmin": 0, "vmax": max(1, len(record.trials) - 1), "zorder": 3}
     best, points = _best(record), None
     for stopped in (True, False):
         trials = [trial for trial in record.scored if (trial.state == "stopped") == stopped and trial is not best]
         places = [scale.place(trial.config.get(scale.name)) for trial in trials]
         numbers = [trial.number for trial in trials]
         marker = "v" if stopped else "o"
-        points = axes.scatter(places, [t.score for t in trials], c=numbers, marker=marker, s=26, **limits)
+        points = axes.scatter(places, [_score(trial) for trial in trials], c=numbers, marker=marker, s=26, **limits)
     place = scale.place(best.config.get(scale.name))
-    axes.plot(place, best.score, marker="*", markersize=15, color=_WINNER, mec="white", zorder=5)
+    axes.plot(place, _score(best), marker="*", markersize=15, color=_WINNER, mec="white", zorder=5)
     pad = scale.half or 0.04 * (scale.high - scale.low)
     axes.set_xlim(scale.low - pad, scale.high + pad)
     ticks = scale.ticks()
@@ -280,7 +286,7 @@ def _importance(record: SearchRecord, found: Importance) -> Picture:
         axes.plot(table["chance"], places, linestyle="", marker="|", markersize=16, mew=2, color=_WINNER)
     for place, value in zip(places, values, strict=True):
         if isnan(value):
-            axes.text(0.01, place, "no order", va="center", fontsize=8, color=_PLAIN)
+            axes.text(0.01, float(place), "no order", va="center", fontsize=8, color=_PLAIN)
     axes.set_yticks(places, list(table["parameter"]))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("share of variance" if shares else "rank correlation with better scores")

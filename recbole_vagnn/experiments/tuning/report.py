@@ -145,9 +145,10 @@ def _words(records: Sequence[SearchRecord]) -> list[str]:
     sentence = f"{len(records)} search{'es' * (len(records) != 1)}"
     if gains:
         sentence += f", {better} of which found something better than the point tried first"
-    budgets = dict.fromkeys(_budget(record) for record in records)
-    same = _FAIRNESS if len(budgets) == 1 else f"Budgets differ: {'; '.join(budgets)}. Scores are not comparable."
-    return [f"{sentence}.", *sentences(total(records)), f"Budget of each: {next(iter(budgets))}.", same]
+    budgets = list(dict.fromkeys(map(_budget, records)))
+    same = [f"Budget of each: {budgets[0]}.", _FAIRNESS]
+    differ = [f"Budgets differ: {'; '.join(budgets)}. Scores are not comparable."]
+    return [f"{sentence}.", *sentences(total(records)), *(same if len(budgets) == 1 else differ)]
 
 
 def _budget(record: SearchRecord) -> str:
