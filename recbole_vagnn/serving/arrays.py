@@ -16,6 +16,8 @@ from recbole_vagnn.errors import InputError
 
 IntArray = NDArray[np.int64]
 Array = NDArray[Any]
+REAL, WHOLE = "real", "whole"
+_DTYPES = {REAL: ("F32", "F64"), WHOLE: ("I64", "I32", "U8")}  # what numpy reads and a checkpoint is written with
 
 
 class Rows(Protocol):
@@ -56,13 +58,15 @@ class FileRows:
     """A tensor of a safetensors file, of which only what is asked for is read.
 
     Args:
-        file: the open file; name: of the tensor.
+        file: the open file; path: its name; name: of the tensor.
+        below: every value read is checked to be at least ``lowest`` and below this; None = not checked.
     """
 
-    def __init__(self, file: Any, name: str) -> None:
+    def __init__(self, file: Any, path: Path, name: str, lowest: int = 0, below: int | None = None) -> None:
         self._slice = file.get_slice(name)
         self._shape = tuple(self._slice.get_shape())
         self._nothing = file.get_tensor(name) if self._shape[0] == 0 else None  # it cannot be sliced
+        self._where, self._lowest, self._below = f"{path}: tensor {name!r}", lowest, below
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,8 +74,20 @@ class FileRows:
         return self._shape
 
     def part(self, start: int, stop: int) -> Array:
-        """Rows ``start`` … ``stop`` − 1."""
-        return self._slice[start:stop] if self._nothing is None else self._nothing  # type: ignore[no-any-return]
+        """Rows ``start`` … ``stop`` − 1.
+
+        Raises:
+            InputError: a value is out of bounds.
+        """
+        if self._nothing is not None or start == stop:
+            return self._slice[0:1][:0] if self._nothing is None else self._nothing  # type: ignore[no-any-return]
+        found: Array = self._slice[start:stop]
+        if self._below is not None and (found.min() < self._lowest or found.max() >= self._below):
+            raise InputError(
+                f"{self._where} has a value that is not from {self._lowest} to {self._below - 1}. Copy the checkpoint "
+                f"again."
+            )
+        return found
 
     def take(self, rows: IntArray) -> Array:
         """The given rows, in their order; a run of neighbours is read at once."""
@@ -168,34 +184,54 @@ class ArrayFile:
         self.path = path
         require_same_checkpoint(path, metadata.get("checkpoint"), checkpoint)
 
-    def rows(self, name: str, shape: Sequence[int | None] | None = None) -> FileRows:
+    def rows(
+        self, name: str, shape: Sequence[int | None], kind: str, lowest: int = 0, below: int | None = None
+    ) -> FileRows:
         """A tensor of the file.
 
         Args:
             name: of the tensor.
             shape: what it must be; None for a size that may be anything.
+            kind: ``REAL`` or ``WHOLE``, what its numbers must be.
+            lowest, below: bounds of its values, checked when they are read; ``below`` None = any value.
 
         Raises:
-            InputError: there is none, or it has another shape.
+            InputError: there is none, or it has another shape or numbers of another kind.
         """
         if name not in self.names:
             raise InputError(f"{self.path} lacks the tensor {name!r}. Copy the checkpoint again.")
-        found = FileRows(self._file, name)
-        if shape is not None and not _fits(found.shape, shape):
+        about = self._file.get_slice(name)
+        found, dtype = tuple(about.get_shape()), about.get_dtype()
+        if not _fits(found, shape):
             wanted = " × ".join("any" if size is None else str(size) for size in shape)
-            raise InputError(f"{self.path}: tensor {name!r} has shape {found.shape}, not {wanted}. Copy it again.")
-        return found
+            raise InputError(f"{self.path}: tensor {name!r} has shape {found}, not {wanted}. Copy it again.")
+        if dtype not in _DTYPES[kind]:
+            raise InputError(f"{self.path}: tensor {name!r} has {dtype} numbers, not {kind} ones. Copy it again.")
+        return FileRows(self._file, self.path, name, lowest, below)
 
-    def lists(self, prefix: str, n_rows: int, columns: Sequence[str]) -> Lists:
+    def size(self, name: str) -> int:
+        """Length of a tensor of one dimension."""
+        return self.rows(name, (None,), WHOLE).shape[0]
+
+    def lists(self, prefix: str, n_rows: int, columns: Mapping[str, int | None]) -> Lists:
         """Lists written as tensors ``PREFIX.offsets`` and ``PREFIX.COLUMN``.
+
+        Args:
+            prefix: of the tensors' names.
+            n_rows: number of lists.
+            columns: name → bound that its whole numbers are below; None for a column of real numbers.
 
         Raises:
             InputError: a tensor is missing or does not fit.
         """
-        offsets = self.rows(f"{prefix}.offsets", (n_rows + 1,)).whole()
-        values = {name: self.rows(f"{prefix}.{name}", (int(offsets[-1]),)) for name in columns}
+        offsets = self.rows(f"{prefix}.offsets", (n_rows + 1,), WHOLE).whole().astype(np.int64)
         if int(offsets[0]) != 0 or (np.diff(offsets) < 0).any():
             raise InputError(f"{self.path}: {prefix}.offsets do not ascend from 0. Copy the checkpoint again.")
+        shape = (int(offsets[-1]),)
+        values = {
+            name: self.rows(f"{prefix}.{name}", shape, REAL if below is None else WHOLE, below=below)
+            for name, below in columns.items()
+        }
         return Lists(offsets, values)
 
 

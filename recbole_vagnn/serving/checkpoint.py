@@ -28,6 +28,8 @@ from numpy.typing import NDArray
 
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.serving.arrays import (
+    REAL,
+    WHOLE,
     Array,
     ArrayFile,
     Lists,
@@ -38,7 +40,7 @@ from recbole_vagnn.serving.arrays import (
 )
 from recbole_vagnn.serving.manifest import MANIFEST, Manifest, read_manifest
 from recbole_vagnn.serving.propagation import VIDEO, VLOGGER, Channel, Propagation
-from recbole_vagnn.serving.vocabulary import Vocabulary
+from recbole_vagnn.serving.vocabulary import UNKNOWN, Vocabulary
 
 IntArray = NDArray[np.int64]
 WEIGHTS = "model.safetensors"
@@ -197,44 +199,52 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     folder = checkpoint_folder(path)
     manifest = read_manifest(folder)
-    users, videos, vloggers = (_read_ids(folder, kind, manifest.checkpoint) for kind in _TABLES)
-    sizes = {"user": len(users), VIDEO: len(videos), VLOGGER: len(vloggers)}
+    file = ArrayFile(folder / _HISTORY, manifest.checkpoint)
+    # Sizes are those of a file whose length vouches for them; a Parquet file can claim any number of rows.
+    sizes = {kind: file.size(f"{kind}_counts") for kind in _TABLES}
+    users, videos, vloggers = (_read_ids(folder, kind, size, manifest.checkpoint) for kind, size in sizes.items())
     return Checkpoint(
         folder,
         manifest,
         users,
         videos,
         vloggers,
-        _read_history(folder, manifest, sizes),
+        _read_history(file, sizes),
         _read_vectors(folder, manifest, sizes),
         _read_propagation(folder, manifest, sizes),
     )
 
 
-def _read_ids(folder: Path, kind: str, token: str) -> Vocabulary:
+def _read_ids(folder: Path, kind: str, size: int, token: str) -> Vocabulary:
     path = folder / _TABLES[kind]
     if not path.is_file():
         raise InputError(f"{path} does not exist: the checkpoint is incomplete. Copy the whole folder again.")
     try:
-        table = pq.read_table(path)
-        found = (table.schema.metadata or {}).get(b"checkpoint", b"").decode()
-        column = table.column("id").combine_chunks()
+        with pq.ParquetFile(path) as file:
+            found = (file.schema_arrow.metadata or {}).get(b"checkpoint", b"").decode()
+            n, text = file.metadata.num_rows, pa.types.is_large_string(file.schema_arrow.field("id").type)
+            column = file.read(["id"]).column("id").combine_chunks() if n == size and text else None
     except (pa.ArrowException, KeyError, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path} is damaged or no Parquet file of ids ({error}); nothing was loaded from it. Copy the checkpoint "
             f"again."
         ) from None
     require_same_checkpoint(path, found, token)
+    if column is None or column.null_count:
+        raise InputError(
+            f"{path} has {n} ids{'' if text else ' that are no text'}, and {size} are needed, each a text. Copy the "
+            f"checkpoint again."
+        )
     return Vocabulary(kind, column)
 
 
-def _read_history(folder: Path, manifest: Manifest, sizes: Mapping[str, int]) -> History:
-    file = ArrayFile(folder / _HISTORY, manifest.checkpoint)
-    counts = {f"{kind}_counts": file.rows(f"{kind}_counts", (size,)).whole() for kind, size in sizes.items()}
+def _read_history(file: ArrayFile, sizes: Mapping[str, int]) -> History:
+    counts = {f"{kind}_counts": file.rows(f"{kind}_counts", (size,), WHOLE).whole() for kind, size in sizes.items()}
+    owners = file.rows("vlogger_of", (sizes[VIDEO],), WHOLE, lowest=UNKNOWN, below=sizes[VLOGGER])
     return History(
-        vlogger_of=file.rows("vlogger_of", (sizes[VIDEO],)).whole(),
-        seen=file.lists("seen", sizes["user"], ("videos", "split")),
-        follows=file.lists("follows", sizes["user"], ("vloggers", "split")),
+        vlogger_of=owners.whole(),
+        seen=file.lists("seen", sizes["user"], {"videos": sizes[VIDEO], "split": TEST + 1}),
+        follows=file.lists("follows", sizes["user"], {"vloggers": sizes[VLOGGER], "split": TEST + 1}),
         **counts,
     )
 
@@ -244,10 +254,10 @@ def _read_vectors(folder: Path, manifest: Manifest, sizes: Mapping[str, int]) ->
         return None
     file, k = ArrayFile(folder / _VECTORS, manifest.checkpoint), manifest.vectors["size"]
     return Vectors(
-        users=file.rows("users", (sizes["user"], k)),
-        videos=file.rows("videos", (sizes[VIDEO], k)),
-        vloggers=file.rows("vloggers", (sizes[VLOGGER], k)) if manifest.vectors["vloggers"] is not None else None,
-        vlogger_share=file.rows("vlogger_share", (sizes[VIDEO],)) if "vlogger_share" in file.names else None,
+        users=file.rows("users", (sizes["user"], k), REAL),
+        videos=file.rows("videos", (sizes[VIDEO], k), REAL),
+        vloggers=file.rows("vloggers", (sizes[VLOGGER], k), REAL) if manifest.vectors["vloggers"] is not None else None,
+        vlogger_share=file.rows("vlogger_share", (sizes[VIDEO],), REAL) if "vlogger_share" in file.names else None,
     )
 
 
@@ -255,17 +265,24 @@ def _read_propagation(folder: Path, manifest: Manifest, sizes: Mapping[str, int]
     if not manifest.channels or manifest.vectors is None:
         return None
     file = ArrayFile(folder / _PROPAGATION, manifest.checkpoint)
-    channels = []
-    for number, about in enumerate(manifest.channels):
-        if about["nodes"] not in (VIDEO, VLOGGER):
-            raise InputError(f"{folder / MANIFEST}: `channels[{number}].nodes` is {about['nodes']!r}.")
-        n_nodes, width = sizes[about["nodes"]], about["stop"] - about["start"]
-        channels.append(
-            Channel(
-                **{name: about[name] for name in ("nodes", "graph", "start", "stop", "counted")},
-                messages=file.rows(f"{number}.messages", (n_nodes, width)),
-                degrees=file.rows(f"{number}.degrees", (n_nodes,)).whole(),
-                edges=file.lists(f"{number}.edges", sizes["user"], ("nodes", "weights")),
-            )
-        )
-    return Propagation(manifest.vectors["size"], tuple(channels))
+    size = manifest.vectors["size"]
+    channels = (_read_channel(file, number, about, size, sizes) for number, about in enumerate(manifest.channels))
+    return Propagation(size, tuple(channels))
+
+
+def _read_channel(
+    file: ArrayFile, number: int, about: Mapping[str, Any], size: int, sizes: Mapping[str, int]
+) -> Channel:
+    where = f"{file.path.with_name(MANIFEST)}: `channels[{number}]"
+    if about["nodes"] not in (VIDEO, VLOGGER):
+        raise InputError(f"{where}.nodes` is {about['nodes']!r}.")
+    start, stop = about["start"], about["stop"]
+    if not 0 <= start < stop <= size:
+        raise InputError(f"{where}` fills {start} to {stop} of a vector of {size} numbers. Copy the checkpoint again.")
+    n_nodes = sizes[about["nodes"]]
+    return Channel(
+        **{name: about[name] for name in ("nodes", "graph", "start", "stop", "counted")},
+        messages=file.rows(f"{number}.messages", (n_nodes, stop - start), REAL),
+        degrees=file.rows(f"{number}.degrees", (n_nodes,), REAL).whole(),
+        edges=file.lists(f"{number}.edges", sizes["user"], {"nodes": n_nodes, "weights": None}),
+    )

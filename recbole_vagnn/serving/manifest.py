@@ -86,19 +86,23 @@ def read_manifest(folder: Path) -> Manifest:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(_no_checkpoint(folder)) from None
-    except (ValueError, OSError) as error:  # a damaged JSON file is a ValueError, so are bytes that are no UTF-8
+    except (
+        ValueError,
+        OSError,
+        RecursionError,
+    ) as error:  # damaged JSON, bytes that are no UTF-8; brackets in brackets
         raise InputError(f"{path} cannot be read ({error}). Copy the checkpoint again.") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path} is not the checkpoint.json of a recbole-vagnn checkpoint.")
     if content.get("format_version") != FORMAT_VERSION:
-        versions = (content.get("result") or {}).get("versions") or {}
         raise InputError(
-            f"{path} has format {content.get('format_version')!r}, written by recbole-vagnn "
-            f"{versions.get('recbole_vagnn', 'of an unknown version')}; this version reads format {FORMAT_VERSION}. "
-            f"Install the version that wrote it, or train again."
+            f"{path} has format {content.get('format_version')!r}, written by recbole-vagnn {_writer(content)}; this "
+            f"version reads format {FORMAT_VERSION}. Install the version that wrote it, or train again."
         )
     _require(path, "", content, _TYPES)
     _require(path, "result.", content["result"], _OF_RESULT)
+    if content["dataset"] in ("", "..") or Path(content["dataset"]).name != content["dataset"]:  # part of a path
+        raise InputError(f"{path}: `dataset` is {content['dataset']!r}, which is no name of a data set.")
     if content["vectors"] is not None:
         _require(path, "vectors.", content["vectors"], _OF_VECTORS)
     for number, channel in enumerate(content["channels"]):
@@ -112,6 +116,14 @@ def _require(path: Path, prefix: str, content: Mapping[str, Any], types: Mapping
     for name, kind in types.items():
         if name not in content or not isinstance(content[name], kind):
             raise InputError(f"{path}: `{prefix}{name}` is missing or of the wrong type. Copy the checkpoint again.")
+
+
+def _writer(content: Mapping[str, Any]) -> str:
+    """Version that wrote a manifest, of which nothing else is known."""
+    found: Any = content
+    for key in ("result", "versions", "recbole_vagnn"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else "of an unknown version"
 
 
 def _no_checkpoint(folder: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +25,8 @@ from recbole_vagnn.serving.arrays import require_same_checkpoint
 from recbole_vagnn.serving.checkpoint import WEIGHTS, Checkpoint, read_checkpoint
 from recbole_vagnn.serving.propagation import VIDEO, VLOGGER
 from recbole_vagnn.serving.snapshot import OTHER
+
+_WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def load_model(checkpoint: str | Path | Checkpoint, data_path: str | Path | None
     if found.folder is None:
         raise InputError("This checkpoint was not read from a folder; its model is where it came from.")
     config = _config(found, data_path)
-    with _own_generators():
+    with _own_generators(), _without_pickles(found):
         train, valid, test = load_dataset(config).build()
         _require_same_data(found, config, (train, valid, test))
         model = build_model(config, train)
@@ -66,10 +70,13 @@ def load_model(checkpoint: str | Path | Checkpoint, data_path: str | Path | None
 def _config(checkpoint: Checkpoint, data_path: str | Path | None) -> VloggerConfig:
     manifest = checkpoint.manifest
     options = dict(manifest.request)
+    embedded = manifest.dataset in registry.EMBEDDED_DATASETS
     if data_path is not None:
         options["data_path"] = str(data_path)
-    folder = Path(options["data_path"]) / manifest.dataset
-    if not folder.is_dir() and manifest.dataset not in registry.EMBEDDED_DATASETS:
+    elif embedded and not (Path(options["data_path"]) / manifest.dataset).is_dir():
+        del options["data_path"]  # made where this machine keeps data, not where the checkpoint says
+    folder = Path(options.get("data_path", "")) / manifest.dataset
+    if not embedded and not folder.is_dir():
         raise InputError(
             f"The data of {manifest.dataset} are not at {folder}. Say where: --data_path=FOLDER, which has "
             f"{manifest.dataset}/ in it."
@@ -106,6 +113,10 @@ def _load_weights(model: Any, path: Path, checkpoint: Checkpoint) -> None:
     require_same_checkpoint(path, token, checkpoint.manifest.checkpoint)
     state = {name: value for name, value in weights.items() if not name.startswith(OTHER)}
     others = {name.removeprefix(OTHER): value for name, value in weights.items() if name.startswith(OTHER)}
+    if not others.keys() <= dict(model.other_parameter() or {}).keys():
+        raise InputError(
+            f"{path} has tensors that {checkpoint.manifest.model} does not keep. Copy the checkpoint again."
+        )
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -121,6 +132,25 @@ def _load_weights(model: Any, path: Path, checkpoint: Checkpoint) -> None:
 
 def _like(present: Any, value: torch.Tensor) -> torch.Tensor:
     return torch.nn.Parameter(value, requires_grad=False) if isinstance(present, torch.nn.Parameter) else value
+
+
+@contextmanager
+def _without_pickles(checkpoint: Checkpoint) -> Iterator[None]:
+    """Refuse an option of the checkpoint that has RecBole's model start from a pickle (NeuMF's `mf_pretrain_path`)."""
+    before = os.environ.get(_WEIGHTS_ONLY)
+    os.environ[_WEIGHTS_ONLY] = "1"  # stronger than what a call of torch.load asks for
+    try:
+        yield
+    except pickle.UnpicklingError:
+        raise InputError(
+            f"{checkpoint.folder} was trained from another model's .pth, a pickle, which may run code: it is not read. "
+            f"If you trust it, load the .pth beside the checkpoint with RecBole's load_data_and_model."
+        ) from None
+    finally:
+        if before is None:
+            del os.environ[_WEIGHTS_ONLY]
+        else:
+            os.environ[_WEIGHTS_ONLY] = before
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -214,6 +215,20 @@ def test_a_renamed_pickle_is_refused_and_runs_nothing(copy: Path, tmp_path: Path
     assert harm.exists()
 
 
+def test_a_pickle_that_options_name_as_a_pretrained_model_is_not_read(data: Path, tmp_path: Path) -> None:
+    """RecBole's NeuMF reads the files of these options with torch.load while it is built."""
+    harm, evil = tmp_path / "harm", tmp_path / "evil.pth"
+    torch.save({"state_dict": _Malicious(harm)}, evil)
+    write(tmp_path / "c", data, "NeuMF", spread_out=False)
+    request = json.loads((tmp_path / "c" / "checkpoint.json").read_text())["request"]
+    request |= {"use_pretrain": True, "mf_pretrain_path": str(evil), "mlp_pretrain_path": str(evil)}
+    change(tmp_path / "c", request=request)
+    with pytest.raises(InputError, match=r"trained from another model's \.pth, a pickle, which may run code"):
+        recbole_vagnn.load(tmp_path / "c")
+    assert not harm.exists()
+    assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
+
+
 def test_a_checkpoint_that_names_foreign_code_as_its_model_is_refused(copy: Path) -> None:
     change(copy, model="os:system")
     with pytest.raises(InputError, match="Unknown model 'os:system'"):
@@ -227,6 +242,14 @@ def test_options_of_a_checkpoint_are_not_evaluated(copy: Path, tmp_path: Path) -
     with pytest.raises(InputError, match="`learning_rate` is"):
         load_model(copy)
     assert not (tmp_path / "harm").exists()
+
+
+def test_weights_set_nothing_that_the_model_does_not_keep(copy: Path) -> None:
+    path = copy / "model.safetensors"
+    arrays = load_file(path) | {"other.forward": np.zeros(1)}
+    save_file(arrays, path, {"checkpoint": read_checkpoint(copy).manifest.checkpoint})
+    with pytest.raises(InputError, match="has tensors that VAGNN does not keep"):
+        load_model(copy)
 
 
 @pytest.mark.parametrize("name", sorted(FILES - {"checkpoint.json", "model.safetensors"}))
@@ -263,6 +286,11 @@ def change(folder: Path, **values: Any) -> None:
         ({"result": {}}, "`result.versions` is missing"),
         ({"channels": ["x"]}, r"`channels\[0\]` is no mapping"),
         ({"channels": [{"nodes": "user", "graph": 0, "start": 0, "stop": 5, "counted": True}]}, "nodes` is 'user'"),
+        ({"channels": [{"nodes": "video", "graph": 0, "start": 7, "stop": 12, "counted": True}]}, "fills 7 to 12 of a"),
+        ({"channels": [{"nodes": "video", "graph": 0, "start": 5, "stop": 0, "counted": True}]}, "fills 5 to 0 of a"),
+        ({"format_version": 0, "result": ["x"]}, "written by recbole-vagnn of an unknown version"),
+        ({"dataset": "../toy"}, "`dataset` is '../toy', which is no name of a data set"),
+        ({"dataset": ".."}, "`dataset` is '..'"),
     ],
 )
 def test_a_manifest_of_another_kind_is_refused(copy: Path, values: dict[str, Any], message: str) -> None:
@@ -271,8 +299,9 @@ def test_a_manifest_of_another_kind_is_refused(copy: Path, values: dict[str, Any
         read_checkpoint(copy)
 
 
-def test_damaged_json_is_named(copy: Path) -> None:
-    (copy / "checkpoint.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+def test_damaged_json_is_named(copy: Path, text: str) -> None:
+    (copy / "checkpoint.json").write_text(text)
     with pytest.raises(InputError, match=r"checkpoint\.json cannot be read"):
         read_checkpoint(copy)
 
@@ -290,8 +319,50 @@ def test_ids_that_are_fewer_than_rows_are_refused(copy: Path) -> None:
     path = copy / "users.parquet"
     table = pq.read_table(path)
     pq.write_table(table.slice(0, 5), path)
-    with pytest.raises(InputError, match=r"has shape \(9,\), not 5"):
+    with pytest.raises(InputError, match=r"users\.parquet has 5 ids, and 9 are needed"):
         read_checkpoint(copy)
+
+
+@pytest.mark.parametrize("ids", [list(range(9)), [None, *"abcdefgh"]])
+def test_ids_that_are_no_texts_are_refused(copy: Path, ids: list[Any]) -> None:
+    path = copy / "users.parquet"
+    token = {"checkpoint": read_checkpoint(copy).manifest.checkpoint}
+    kind = pa.int64() if isinstance(ids[0], int) else pa.large_string()
+    pq.write_table(pa.table({"id": pa.array(ids, kind)}).replace_schema_metadata(token), path)
+    with pytest.raises(InputError, match=r"users\.parquet has 9 ids.*each a text"):
+        read_checkpoint(copy)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "value"),
+    [
+        ("history", "vlogger_of", 99),
+        ("history", "vlogger_of", -2),
+        ("history", "seen.videos", 99),
+        ("history", "seen.videos", -1),
+        ("history", "seen.split", 3),
+        ("history", "follows.vloggers", 99),
+        ("propagation", "0.edges.nodes", 17),
+    ],
+)
+def test_rows_that_do_not_exist_are_refused(copy: Path, file: str, name: str, value: int) -> None:
+    path = copy / f"{file}.safetensors"
+    arrays = load_file(path)
+    arrays[name][-1] = value
+    save_file(arrays, path, {"checkpoint": read_checkpoint(copy).manifest.checkpoint})
+    with pytest.raises(InputError, match=rf"{file}\.safetensors: tensor '{name}' has a value that is not from"):
+        recbole_vagnn.load(copy).recommend(None, explain=True, what="vloggers")
+
+
+def test_numbers_of_another_kind_are_refused(copy: Path) -> None:
+    for file, name, dtype in (("history", "seen.videos", np.float32), ("vectors", "users", np.int64)):
+        path = copy / f"{file}.safetensors"
+        arrays, before = load_file(path), path.read_bytes()
+        arrays[name] = arrays[name].astype(dtype)
+        save_file(arrays, path, {"checkpoint": json.loads((copy / "checkpoint.json").read_text())["checkpoint"]})
+        with pytest.raises(InputError, match=rf"tensor '{name}' has (F32|I64) numbers, not (whole|real) ones"):
+            read_checkpoint(copy)
+        path.write_bytes(before)
 
 
 def test_what_is_no_checkpoint_is_explained(tmp_path: Path) -> None:
