@@ -34,12 +34,13 @@ class CreatorRecencyOptions(XSimGCLOptions):
     """
 
     objective: str = "hard"
+    ssl_weight: float = 0.0
     creators: bool = True
     vlogger_weight: float = 0.0
     first_layer: int = 1
     recency_weight: float = 3.0
     recency_decay: float = 0.8
-    recency_length: int = 20
+    recency_length: int = 50
     directed: bool = True
     aux_weight: float = 0.0
 

@@ -155,7 +155,7 @@ class GraphRecommender(InnerProductRecommender):
         return tuple(weight * term for weight, term in zip(self.loss_weights(), terms, strict=True))
 
     @staticmethod
-    def _bpr(users: Tensor, positives: Tensor, negatives: Tensor, size: int) -> Tensor:
+    def _bpr(size: int, users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
         """BPR of three (n, d) tables of vectors, n of the ``size`` triples of the batch."""
         return bpr_loss((users * positives).sum(dim=1), (users * negatives).sum(dim=1), size)
 

@@ -43,6 +43,9 @@ class LinearOptions(Options):
         self.require_number("recency_decay", 0, 1, above=True)
 
 
+_OptionsClass = type[LinearOptions]  # inside of the class `type` is RecBole's
+
+
 class LinearRecommender(GeneralRecommender):
     r"""Base of the models that score :math:`s(u, \cdot) = \tilde x_u W`.
 
@@ -60,7 +63,7 @@ class LinearRecommender(GeneralRecommender):
 
     input_type = InputType.POINTWISE
     type = ModelType.TRADITIONAL
-    options_class: ClassVar[type[LinearOptions]] = LinearOptions  # type: ignore[valid-type]
+    options_class: ClassVar[_OptionsClass] = LinearOptions
 
     def __init__(self, config: Config, dataset: VloggerDataset) -> None:
         super().__init__(config, dataset)

@@ -71,7 +71,7 @@ class SimGCL(GraphRecommender):
         InputError: an option is out of range.
     """
 
-    loss_names = ("bpr", "contrast", "l2")
+    loss_names: tuple[str, ...] = ("bpr", "contrast", "l2")
     options_class: ClassVar[type[GraphOptions]] = SimGCLOptions
     options: SimGCLOptions
 
@@ -108,7 +108,7 @@ class SimGCL(GraphRecommender):
         clean, *views = run_passes(self.adjacency(), self.layer_zero(), passes)
         contrast = self._contrast(views, [len(nodes) for nodes in types]) if views else clean.new_zeros(())
         if is_bpr:
-            ranking = self._bpr(*clean.chunk(3), len(users))
+            ranking = self._bpr(len(users), *clean.chunk(3))
         else:
             ranking, negatives = self._ranking(clean, users, positives, negatives)
         return ranking, contrast, self.regulariser(users, positives, negatives)

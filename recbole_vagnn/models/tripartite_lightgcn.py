@@ -78,7 +78,7 @@ class TripartiteLightGCN(GraphRecommender):
         u, v, *p = rows.split([len(ids) for ids in nodes])
         if p:
             v = v + self._known(items) * p[0]
-        bpr = self._bpr(u, *v.split([len(good), len(bad)]), len(users))
+        bpr = self._bpr(len(users), u, *v.split([len(good), len(bad)]))
         return bpr, self.regulariser(users, positives, negatives)
 
     @property

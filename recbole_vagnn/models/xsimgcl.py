@@ -83,7 +83,7 @@ class XSimGCL(SimGCL):
             contrast = self._contrast(views, [len(ids) for ids in contrasted])
         if self.objective.is_bpr:
             own = torch.cat(self.share.of(*of_triples.chunk(3)))
-            ranking = self._bpr(*functional.embedding(own, outputs[0]).chunk(3), len(users))
+            ranking = self._bpr(len(users), *functional.embedding(own, outputs[0]).chunk(3))
         else:
             ranking, negatives = self._ranking(outputs[0], users, positives, negatives)
         return ranking, contrast, self.regulariser(users, positives, negatives)

@@ -58,7 +58,7 @@ AUTHORS: dict[str, dict[str, Any]] = {
         "learning_rate": 0.001,
         "reg_weight": 1e-4,
         "n_layers": 2,
-        "ssl_weight": 0.2,
+        "ssl_weight": 0.0,
         "ssl_tau": 0.15,
         "objective": "hard",
         "candidates": 16,
