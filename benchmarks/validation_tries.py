@@ -3,8 +3,8 @@
     python benchmarks/validation_tries.py --out tries.jsonl
 
 Each try trains on one thread until its validation Recall@10 has not improved for six evaluations (one every second
-epoch), or its CPU time is over; test data are not read (``recbole_vagnn.fit``). benchmarks/results/validation_tries.jsonl
-has the tries of 2026-11-28; --again FILE runs the tries of such a file.
+epoch), or its CPU time is over; test data are not read (``recbole_vagnn.fit``). results/validation_tries.jsonl has
+the tries of 2026-11-28; --again FILE runs the tries of such a file.
 """
 
 from __future__ import annotations
