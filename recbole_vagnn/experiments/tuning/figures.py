@@ -134,7 +134,8 @@ def _curves(record: SearchRecord) -> Picture:
             axes.plot(curve["epoch"] + 1, curve["score"], **_curve_pen(trial, best, start))
     whole = Line2D([], [], color=_PLAIN, linewidth=1.0, label="other trials")
     cut = Line2D([], [], color=_PALE, linewidth=0.8, marker="v", mfc="white", markersize=4, label="stopped early")
-    handles = [Line2D([], [], color=_WINNER, linewidth=2.4, label="winner"), whole, cut]
+    handles = [Line2D([], [], color=_WINNER, linewidth=2.4, label="winner"), whole]
+    handles += [cut] * any(trial.state == "stopped" for trial in record.scored)
     if start is not None and start.counts and start is not best:
         handles.insert(1, Line2D([], [], color=_START, linewidth=1.8, linestyle="--", label=record.start_name))
     axes.set(xlabel="epoch", ylabel=_score_name(record))
@@ -162,7 +163,7 @@ def _curve_pen(trial: TrialRecord, best: TrialRecord, start: TrialRecord | None)
 
 def _parallel(record: SearchRecord) -> Picture:
     scales = [scale_of(parameter) for parameter in record.space.parameters]
-    figure = Figure(figsize=(max(5.0, 1.7 * (len(scales) + 1) + 1.0), 4.2), layout="constrained")
+    figure = Figure(figsize=(min(12.0, max(5.0, 1.7 * (len(scales) + 1) + 1.0)), 4.2), layout="constrained")
     axes = figure.subplots()
     low, high = _range(record)
     trials = sorted(record.scored, key=lambda trial: _score(trial) * (1 if record.bigger else -1))
