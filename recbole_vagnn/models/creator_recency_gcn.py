@@ -35,6 +35,7 @@ class CreatorRecencyOptions(XSimGCLOptions):
 
     objective: str = "hard"
     ssl_weight: float = 0.0
+    eps: float = 0.0
     creators: bool = True
     vlogger_weight: float = 0.0
     first_layer: int = 1
@@ -58,7 +59,8 @@ class CreatorRecencyOptions(XSimGCLOptions):
 class CreatorRecencyGCN(XSimGCL):
     r"""One graph of users, items and creators, and beside it what the user saw last (docs/models.md).
 
-    With z the mean of layers of a perturbed pass as in XSimGCL, over a graph with edges R, C and the support of S,
+    With z the mean of layers of a pass as in XSimGCL, perturbed where ``eps`` is not 0, over a
+    graph with edges R, C and the support of S,
 
     .. math:: x_v = z_v + \alpha\, z_{p(v)}, \qquad
               a_{u,t} = z_u + \beta \sum_{j=1}^{\min(t, L)} \frac{\gamma^{j-1}}{\Gamma} (x_{v_{t+1-j}} + q_{v_{t+1-j}}),
@@ -141,7 +143,8 @@ class CreatorRecencyGCN(XSimGCL):
         taps = [self.layer_weights()]
         if contrasted:
             taps.append(single_layer(self.options.n_layers, self.options.contrast_layer))
-        outputs = run_passes(self.adjacency(), self.layer_zero(), [Pass(self._every_node(), tuple(taps), self._noise)])
+        noise = self._noise if self.options.eps else None
+        outputs = run_passes(self.adjacency(), self.layer_zero(), [Pass(self._every_node(), tuple(taps), noise)])
         nodes = outputs[0]
         contrast = nodes.new_zeros(())
         if contrasted:
