@@ -11,8 +11,8 @@ INSTALLED := $(VENV)/.installed
 run: $(INSTALLED)  ## train and evaluate VA-GNN on the embedded data set
 	$(BIN)/python run_recbole.py --model=VAGNN
 
-test: $(INSTALLED)  ## run the tests with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+test: $(INSTALLED)  ## run the tests with coverage, two processes at once
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -47,6 +48,23 @@ def test_every_prepare_command_of_the_docs_is_accepted(
     given = command.make_context(source, arguments).params
     for kind in (load_source(source).options, Filters):
         kind(**{field.name: given[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+
+
+OTHERS = ("benchmark", "tune", "study", "recommend", "export")
+
+
+@pytest.mark.parametrize(
+    "line", sorted({line for name in OTHERS for line in commands(f"recbole-vagnn {name} ") if " [" not in line})
+)
+def test_every_other_command_of_the_docs_has_options_that_exist(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, name, *arguments = shlex.split(line, comments=True)
+    for option, value in pairwise(arguments):
+        if option == "--tuned":  # a folder that must be there
+            (tmp_path / value).mkdir(parents=True)
+    main.commands[name].make_context(name, arguments)
 
 
 def test_every_source_has_a_line_in_the_docs() -> None:
