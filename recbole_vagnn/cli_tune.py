@@ -27,7 +27,7 @@ _HOUR = 3600.0
 @click.option("--epochs", type=click.IntRange(1), help="Most epochs of a trial, the same for all [default: 300].")
 @click.option("--hours", type=click.FloatRange(0, min_open=True), help="Most wall time of each search.")
 @click.option(
-    "--patience", type=click.IntRange(0), help="Evaluations without improvement that end a trial [default: 10]."
+    "--patience", type=click.IntRange(0), help="Evaluations without improvement that end a trial [default: 30]."
 )
 @click.option(
     "--search",
