@@ -103,10 +103,10 @@ def test_config_files_are_read_in_order_and_arguments_win(tmp_path: Path, monkey
     Path("b.yaml").write_text("n_layers: 3\nssl_tau: 0.5\n")
     seen: dict[str, Any] = {}
 
-    def fake_run(model: Any, dataset: Any, options: Any, files: Any, **_: Any) -> None:
+    def fake_run(model: Any, dataset: Any, options: Any, config_files: Any, **_: Any) -> None:
         from recbole_vagnn.config import VloggerConfig
 
-        config = VloggerConfig(model, dataset, options, files)
+        config = VloggerConfig(model, dataset, options, config_files)
         seen.update({key: config[key] for key in ("n_layers", "epochs", "ssl_tau")})
 
     monkeypatch.setattr("recbole_vagnn.runner.run", fake_run)

@@ -83,7 +83,8 @@ def loss_of_share(model: nn.Module, config: Config, share: Share) -> Callable[[L
 def _is_mean(config: Config) -> bool:
     name = config["model"]
     drops = _MEANS.get(name)
-    return name in _MEANS and (drops is None or config[drops] == 0)
+    # Another objective draws candidates for each row: for all rows in every process, so that all draw alike.
+    return name in _MEANS and (drops is None or config[drops] == 0) and config["objective"] in (None, "bpr")
 
 
 def _mean_of_rows(loss: Loss, batch: Interaction, share: Share) -> Any:

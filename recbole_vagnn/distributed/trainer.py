@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,8 +79,7 @@ class JoinedMixin(ResumableMixin):
 
     def _require_agreement(self) -> None:
         """Once an epoch: all processes hold the same parameters and will draw the same numbers."""
-        generators = hashlib.sha256(pickle.dumps(self._dump_generators())).hexdigest()
-        self.ranks.require_equal("The random generators", generators)
+        self.ranks.require_equal("The random generators", _digests(self._dump_generators()))
         sums = [_checksum(tensor) for tensor in self.model.state_dict().values()]
         self.ranks.require_equal("The parameters", sums)
 
@@ -164,6 +162,18 @@ def _checksum(tensor: Tensor) -> int:
     if not tensor.numel():
         return 0
     return int(tensor.detach().contiguous().view(-1).view(torch.uint8).sum(dtype=torch.int64))
+
+
+def _digests(generators: dict[str, Any]) -> dict[str, str]:
+    """Digest of each state by name, from its contents: the pickles of equal tensors can differ."""
+    parts = {name: state if isinstance(state, list) else [state] for name, state in generators.items()}
+    return {
+        name: hashlib.sha256(b"".join(_bytes_of(part) for part in states)).hexdigest() for name, states in parts.items()
+    }
+
+
+def _bytes_of(state: str | Tensor) -> bytes:
+    return state.encode() if isinstance(state, str) else state.numpy().tobytes()
 
 
 def _moved(value: Any, device: Any) -> Any:

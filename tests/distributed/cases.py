@@ -16,6 +16,9 @@ from recbole_vagnn.distributed.ranks import CPU_BACKEND, Meeting, RanksDiffer, j
 from recbole_vagnn.runner import build_model, build_trainer, run
 from tests.runs import numbers, options_for
 
+_SOFTMAX = {"objective": "softmax", "candidates": 4, "softmax_tau": 0.3, "reg_weight": 0.1}
+_CREATOR_RECENCY = {"ssl_weight": 0.7, "eps": 0.1, "aux_weight": 0.5, "vlogger_weight": 0.5, "reg_weight": 0.1}
+
 # Everything that draws is on: heads with dropout, noise, dropout of tables, of edges and of rows.
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "VAGNN": ("VAGNN", {"ssl_weight": 0.7, "reg_weight": 0.1}),
@@ -27,7 +30,19 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "TripartiteSimGCL": ("TripartiteSimGCL", {"reg_weight": 0.1}),
     "TripartiteLightGCN": ("TripartiteLightGCN", {"reg_weight": 0.1, "score": "video_and_vlogger"}),
     "GTN": ("GTN", {"reg_weight": 0.1}),
+    "VAGNN, hard": ("VAGNN", {"objective": "hard", "candidates": 4, "ssl_weight": 0.7}),
+    "VAGNN, softmax": ("VAGNN", {**_SOFTMAX, "softmax_normalised": True}),
+    "VAGNN, softmax of the batch": ("VAGNN", {**_SOFTMAX, "softmax_source": "batch", "views": "vlogger"}),
+    "SimGCL, softmax": ("SimGCL", _SOFTMAX),
+    "XSimGCL, hard": ("XSimGCL", {"objective": "hard", "candidates": 4}),
+    "TripartiteLightGCN, hard": ("TripartiteLightGCN", {"objective": "hard", "candidates": 4}),
+    "GTN, softmax": ("GTN", _SOFTMAX),
+    "CreatorRecencyGCN": ("CreatorRecencyGCN", {**_CREATOR_RECENCY, "candidates": 4}),
+    "CreatorRecencyGCN, softmax": ("CreatorRecencyGCN", {**_CREATOR_RECENCY, **_SOFTMAX, "softmax_source": "batch"}),
     "BPR": ("BPR", {}),
+    "BPR, hard": ("BPR", {"objective": "hard", "candidates": 4}),
+    "LightGCN, softmax": ("LightGCN", _SOFTMAX),
+    "SGL, softmax": ("SGL", _SOFTMAX),
     "NeuMF": ("NeuMF", {"dropout_prob": 0.0}),
     "NeuMF, dropout": ("NeuMF", {"dropout_prob": 0.3}),
     "LightGCN": ("LightGCN", {"reg_weight": 0.1}),
