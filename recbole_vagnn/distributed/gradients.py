@@ -5,7 +5,7 @@ import torch
 import torch.distributed as dist
 
 
-def added(_: None, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
+def added(_: None, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:  # type: ignore[name-defined]
     """Sum of the processes' gradients; DistributedDataParallel's own way is their mean."""
     work = dist.all_reduce(bucket.buffer(), async_op=True)
     assert work is not None  # as this process is in the group

@@ -88,7 +88,8 @@ def run_in_processes(
     registry.prepare_embedded(config["dataset"], config["data_path"])  # once, before anybody reads it
     if config["use_gpu"] and not gpus_are_chosen:
         os.environ["CUDA_VISIBLE_DEVICES"] = _wanted_gpus(config, nproc)
-    request = {"model": model, "dataset": dataset, "options": dict(options or {}), "config_files": list(config_files)}
+    request: dict[str, Any] = {"model": model, "dataset": dataset, "options": dict(options or {})}
+    request["config_files"] = list(config_files)
     request |= {"resume": resume, "result_file": result_file, "quiet": quiet}
     on_gpu = config["device"].type == "cuda"
     if on_gpu:

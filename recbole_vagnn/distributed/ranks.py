@@ -109,9 +109,10 @@ def joined(rank: int, world: int, meeting: Meeting, backend: str) -> Iterator[Ra
     try:
         store: Any
         if meeting.file is not None:
-            store = dist.FileStore(str(meeting.file), world)
+            store = dist.FileStore(str(meeting.file), world)  # type: ignore[attr-defined]
         else:
-            store = dist.TCPStore(meeting.ip, meeting.port, world, rank == 0, timeout=_MEETING)
+            address = (meeting.ip, meeting.port)
+            store = dist.TCPStore(*address, world, rank == 0, timeout=_MEETING)  # type: ignore[attr-defined]
         dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:  # torch's network errors are RuntimeErrors
         raise InputError(

@@ -73,6 +73,7 @@ def work(index: int, job: Job, to_parent: Connection) -> None:
         report = Report("mistake", str(error))
     except Exception as error:
         report = Report("lost" if _is_lost_connection(error) else "failed", traceback.format_exc())
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent may end what is left of this process
     to_parent.send(report)
     to_parent.close()
 
@@ -92,6 +93,7 @@ def _run(index: int, rank: int, job: Job) -> Report:
 
 
 def _interrupt(*_: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough; what is written now is to be written whole
     raise KeyboardInterrupt
 
 
