@@ -187,8 +187,7 @@ class GraphRecommender(InnerProductRecommender):
         total = squared_norm_of_rows(self.user_embedding.weight, users)
         total = total + squared_norm_of_rows(self.item_embedding.weight, items)
         if self.vlogger_embedding is not None:
-            owners = self.vlogger_of[items]
-            total = total + squared_norm_of_rows(self.vlogger_embedding.weight, owners[owners > 0])
+            total = total + squared_norm_of_rows(self.vlogger_embedding.weight, self.vlogger_of[items], but=0)
         return 0.5 * total / size
 
     # --- prediction -------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from torch import Tensor
 from recbole_vagnn.data.sampler import own_generator
 from recbole_vagnn.models.graph_recommender import GraphOptions, GraphRecommender
 from recbole_vagnn.nn.losses import info_nce
+from recbole_vagnn.nn.nodes import different_nodes
 from recbole_vagnn.nn.noise import SignNoise
 from recbole_vagnn.nn.passes import Pass, Weights, layer_mean, run_passes
 
@@ -127,11 +128,11 @@ class SimGCL(GraphRecommender):
         Returns:
             users, items and, where vloggers are nodes, the known vloggers of the items.
         """
-        nodes = [users, self.item_nodes(positives)]
+        ids, sizes = [users, positives], [len(table) for table in self._tables()]
         if self.vlogger_nodes:
-            owners = self.vlogger_of[positives]
-            nodes.append(self.vlogger_nodes_of(owners[owners > 0]))
-        return [torch.unique(ids) for ids in nodes]
+            ids.append(self.vlogger_of[positives])
+        users, items, *vloggers = different_nodes(ids, sizes[: len(ids)])
+        return [users, self.item_nodes(items), *map(self.vlogger_nodes_of, vloggers)]
 
     def _contrast(self, views: Sequence[Tensor], sizes: list[int]) -> Tensor:
         """Sum over node types of InfoNCE; the rows of both views are the types of the given sizes in turn.

@@ -19,6 +19,7 @@ from recbole_vagnn.data.walks import meta_path_edges
 from recbole_vagnn.models.inner_product import InnerProductRecommender
 from recbole_vagnn.models.options import VAGNNOptions
 from recbole_vagnn.nn.losses import bpr_loss, info_nce, squared_norm_of_rows
+from recbole_vagnn.nn.nodes import different_nodes
 from recbole_vagnn.nn.projection import ProjectionHead
 from recbole_vagnn.nn.propagation import light_propagation, symmetric_normalisation
 from recbole_vagnn.nn.sparse import SparsePair, sparse_product
@@ -108,7 +109,7 @@ class VAGNN(InnerProductRecommender):
     """
 
     loss_names = ("bpr", "vlogger", "contrast", "l2")
-    recomputed = ("_matrices",)
+    recomputed = ("_matrices", "_walks")
 
     def __init__(self, config: Config, dataset: VloggerDataset) -> None:
         super().__init__(config, dataset)
@@ -118,6 +119,7 @@ class VAGNN(InnerProductRecommender):
         self._walk_seed = config["seed"] if self.options.meta_path_seed is None else self.options.meta_path_seed
         self._auxiliary = self._build_auxiliary(dataset, config["seed"])
         self._matrices: tuple[Any, Operators] | None = None
+        self._walks: tuple[Tensor, int, int] | None = None
         self._init_parameters()
 
     # --- construction -----------------------------------------------------------------------------------------
@@ -166,19 +168,26 @@ class VAGNN(InnerProductRecommender):
         if self.options.redraw_meta_paths:
             self.walk_epoch.fill_(epoch)
 
+    def _epoch_of_walks(self) -> int:
+        """``walk_epoch``, read again only after it was written: reading it waits for a GPU."""
+        state, version = self.walk_epoch, self.walk_epoch._version
+        if self._walks is None or self._walks[0] is not state or self._walks[1] != version:
+            self._walks = (state, version, int(state))
+        return self._walks[2]
+
     def augmented_graphs(self) -> tuple[Any, Any]:
         """R' and S' (scipy CSR, float64): training interactions plus the meta-path edges of this epoch."""
         graph, options = self._graph, self.options
         if not options.meta_paths:
             return graph.user_video, graph.user_vlogger
-        rng = own_generator(self._walk_seed, WALK_STREAM, int(self.walk_epoch))
+        rng = own_generator(self._walk_seed, WALK_STREAM, self._epoch_of_walks())
         videos, vloggers = meta_path_edges(graph.walk_graph(), options.walk_prob, options.user_hop_prob, rng)
         return graph.user_video + videos, graph.user_vlogger + vloggers
 
     def _operators(self) -> Operators:
         """The sparse matrices on the model's device and in its dtype, rebuilt when any of these change."""
         table = self.user_embedding.weight
-        key = (int(self.walk_epoch), table.device, table.dtype)
+        key = (self._epoch_of_walks(), table.device, table.dtype)
         if self._matrices is None or self._matrices[0] != key:
             graphs = [symmetric_normalisation(graph) for graph in self.augmented_graphs()]
             matrices = (*graphs, self._graph.mean_over_videos(), self._graph.users_of_video())
@@ -211,6 +220,8 @@ class VAGNN(InnerProductRecommender):
     def _mix_weight(self, videos: Tensor, vloggers: Tensor, known: Tensor) -> Tensor:
         """w of each video: sigmoid(v̄ᵀ Q p̄), a constant for the other mixes; 1 where the vlogger is unknown.
 
+        Also under autocast in the dtype of the parameters: in float16 most of the gradient of Q underflows.
+
         Args:
             videos, vloggers: (n, views · d) vectors of the videos and of their vloggers, views side by side.
             known: (n,) bool.
@@ -224,7 +235,8 @@ class VAGNN(InnerProductRecommender):
         else:
             d = self.options.embedding_size
             v, p = (x.view(len(x), x.shape[1] // d, d).mean(dim=1) for x in (videos, vloggers))
-            weight = torch.sigmoid((v @ self.mix_matrix * p).sum(dim=1, keepdim=True))
+            with torch.autocast(device_type=v.device.type, enabled=False):
+                weight = torch.sigmoid((v @ self.mix_matrix * p).sum(dim=1, keepdim=True))
         return torch.where(known.unsqueeze(1), weight, 1.0)
 
     def _item_vectors(self, videos: Tensor, vloggers: Tensor, items: Tensor) -> Tensor:
@@ -254,7 +266,9 @@ class VAGNN(InnerProductRecommender):
         """
         users, positives, negatives = (interaction[name] for name in (self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID))
         triple = self._auxiliary.sample(len(users)) if self._auxiliary is not None else None
-        auxiliary = tuple(torch.from_numpy(x).to(users.device) for x in triple) if triple else None
+        auxiliary = None
+        if triple:  # one copy to the device instead of three
+            auxiliary = torch.from_numpy(np.stack(triple)).to(users.device, non_blocking=True).unbind()
         terms = self.loss_terms(users, positives, self.objective.candidates(users, negatives), auxiliary)
         weights = (1.0, self.options.aux_weight, self.options.ssl_weight, self.options.reg_weight)
         return tuple(weight * term for weight, term in zip(weights, terms, strict=True))
@@ -336,10 +350,12 @@ class VAGNN(InnerProductRecommender):
         assert first is not None
         assert second is not None
         owners = self.vlogger_of[positives]
-        nodes = {"user": users, "video": positives, "vlogger": owners[owners > 0]}
+        if self.options.contrast_nodes == "unique":
+            nodes = different_nodes([users, positives, owners], [self.n_users, self.n_items, self.n_vloggers])
+        else:
+            nodes = [users, positives, owners[owners > 0]]
         total = first.users.new_zeros(())
-        for (name, ids), one, two in zip(nodes.items(), first, second, strict=True):
-            ids = torch.unique(ids) if self.options.contrast_nodes == "unique" else ids
+        for name, ids, one, two in zip(("user", "video", "vlogger"), nodes, first, second, strict=True):
             both = [functional.embedding(ids, table) for table in (one, two)]
             if name in self.heads:
                 both = [self.heads[name](x) for x in both]
@@ -354,8 +370,7 @@ class VAGNN(InnerProductRecommender):
         users, positives, negatives = self.share.of(users, positives, negatives)
         auxiliary = self.share.of(*auxiliary) if auxiliary is not None else None
         items = torch.cat([positives, negatives])
-        owners = self.vlogger_of[items]
-        user_rows, vlogger_rows = [users], [owners[owners > 0]]
+        user_rows, vlogger_rows = [users], [self.vlogger_of[items]]
         if auxiliary is not None:
             user_rows.append(auxiliary[0])
             vlogger_rows.extend(auxiliary[1:])
@@ -363,7 +378,7 @@ class VAGNN(InnerProductRecommender):
         if self.item_embedding is not None:
             total = total + squared_norm_of_rows(self.item_embedding.weight, items)
         if self.vlogger_embedding is not None:
-            total = total + squared_norm_of_rows(self.vlogger_embedding.weight, torch.cat(vlogger_rows))
+            total = total + squared_norm_of_rows(self.vlogger_embedding.weight, torch.cat(vlogger_rows), but=0)
         return 0.5 * total / size
 
     def generators(self) -> dict[str, np.random.Generator]:

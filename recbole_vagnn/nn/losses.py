@@ -32,20 +32,24 @@ def bpr_loss(positive: Tensor, negative: Tensor, size: int | None = None) -> Ten
     return losses.mean() if size is None or size == len(losses) else losses.sum() / size
 
 
-def squared_norm_of_rows(table: Tensor, rows: Tensor) -> Tensor:
+def squared_norm_of_rows(table: Tensor, rows: Tensor, but: int | None = None) -> Tensor:
     """Σ ‖table[i]‖² over ``rows``, each row counted as often as it occurs.
 
-    Counting first costs one pass over the table and no gather, whose backward would scatter.
+    Counting first costs one pass over the table and no gather, whose backward would scatter. Neither counting nor
+    leaving a row out waits for a GPU, as bincount and a selection by mask do.
 
     Args:
         table: (n, d).
         rows: (k,) int64.
+        but: a row that is not counted, however often it occurs.
 
     Returns:
         scalar.
     """
-    counts = torch.bincount(rows, minlength=table.shape[0]).to(table.dtype)
-    return torch.dot(counts, table.square().sum(dim=1))
+    counts = rows.new_zeros(len(table)).index_add_(0, rows, torch.ones_like(rows))  # integers: in any order the same
+    if but is not None:
+        counts[but] = 0
+    return torch.dot(counts.to(table.dtype), table.square().sum(dim=1))
 
 
 def _rows_of_block(anchors: Tensor, targets: Tensor) -> int:

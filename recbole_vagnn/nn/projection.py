@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
 class ProjectionHead(nn.Module):
     """h(x) = LayerNorm(z + dropout(W₂ gelu(z) + b₂)) with z = W₁ x + b₁.
 
-    One head serves both views of a node type.
+    One head serves both views of a node type. It runs in the dtype of its parameters even under autocast: it is small,
+    and what it projects to is contrasted at a small temperature, which multiplies what rounding does.
 
     Args:
         in_size: d, size of the embeddings.
@@ -28,5 +30,6 @@ class ProjectionHead(nn.Module):
         self.norm = nn.LayerNorm(out_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        z = self.inner(x)
-        return self.norm(z + self.dropout(self.outer(self.activation(z))))  # type: ignore[no-any-return]
+        with torch.autocast(device_type=x.device.type, enabled=False):
+            z = self.inner(x.to(self.inner.weight.dtype))
+            return self.norm(z + self.dropout(self.outer(self.activation(z))))  # type: ignore[no-any-return]

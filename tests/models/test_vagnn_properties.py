@@ -451,15 +451,14 @@ def test_copies_and_pickles_score_the_same(data: Data) -> None:
 
 
 @pytest.mark.parametrize("tau", [0.05, 0.5])
-def test_losses_under_autocast_are_finite_and_near_those_in_full_precision(larger: Data, tau: float) -> None:
+def test_losses_under_autocast_are_those_in_full_precision(larger: Data, tau: float) -> None:
     model = build(larger[0], larger[1], {"embedding_size": 32, "head_size": 16, "ssl_tau": tau}).eval()
     batch = tensors(random_batch(larger[1], 0, size=60))
     full = model.loss_terms(*batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = model.loss_terms(*batch)
     sum(mixed).backward()
-    for one, other in zip(full, mixed, strict=True):
-        assert other.item() == pytest.approx(one.item(), rel=2e-2)
+    assert [term.item() for term in mixed] == [term.item() for term in full]
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
 
 

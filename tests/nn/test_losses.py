@@ -261,5 +261,13 @@ def test_squared_norm_equals_that_of_gathered_rows() -> None:
     torch.testing.assert_close(squared_norm_of_rows(table, rows), table[rows].square().sum())
 
 
+def test_squared_norm_leaves_a_row_out_however_often_it_is_named() -> None:
+    table = torch.tensor([[9.0, 9.0], [1.0, 2.0], [3.0, 0.0]], requires_grad=True)
+    total = squared_norm_of_rows(table, torch.tensor([0, 1, 0, 2, 1]), but=0)
+    total.backward()
+    assert total.item() == 2 * 5 + 9
+    assert table.grad.tolist() == [[0, 0], [4, 8], [6, 0]]
+
+
 def test_squared_norm_of_no_rows_is_zero() -> None:
     assert squared_norm_of_rows(torch.ones(3, 2), torch.zeros(0, dtype=torch.int64)).item() == 0

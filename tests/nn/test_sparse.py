@@ -80,3 +80,17 @@ def test_under_autocast_the_product_stays_in_single_precision(device: str) -> No
     product.sum().backward()
     gradient = torch.from_numpy(np.asarray(matrix.sum(axis=0))).T.expand(-1, 5)
     torch.testing.assert_close(table.grad.cpu().double(), gradient, rtol=1e-2, atol=1e-2)  # rounded to bf16
+
+
+def test_the_product_is_taken_from_detached_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def kernel(matrix: Csr, dense: torch.Tensor) -> torch.Tensor:
+        seen.append(dense.requires_grad)
+        return sparse.bag_product(matrix, dense)
+
+    monkeypatch.setitem(sparse.KERNELS, "cpu", kernel)
+    table = dense_table(4 * PIECE).requires_grad_()
+    sparse_product(SparsePair.from_scipy(random_matrix(), torch.float64), table).sum().backward()
+    assert seen == [False, False]
+    assert table.grad is not None
