@@ -6,12 +6,15 @@ RESOLVE_FOR ?= 3.12 3.13
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lint bench bench-scale resolve wheel clean
+.PHONY: run test coverage lint bench bench-scale resolve wheel clean
 
 run: $(INSTALLED)  ## train and evaluate VA-GNN on the embedded data set
 	$(BIN)/python run_recbole.py --model=VAGNN
 
-test: $(INSTALLED)  ## run the tests with coverage, two processes at once
+test: $(INSTALLED)  ## run the tests, two processes at once
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+coverage: $(INSTALLED)  ## the same, and how much of the code they reach
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
 lint: $(INSTALLED)  ## ruff and mypy

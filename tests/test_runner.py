@@ -167,7 +167,7 @@ def test_torch_threads_are_set(toy: Path) -> None:
 def test_a_diverging_run_ends_with_advice(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from recbole_vagnn.models import vagnn
 
-    monkeypatch.setattr(vagnn, "bpr_loss", lambda positive, _negative: positive.sum() * float("nan"))
+    monkeypatch.setattr(vagnn, "bpr_loss", lambda positive, *_: positive.sum() * float("nan"))
     with pytest.raises(InputError, match=r"loss of VAGNN is NaN in epoch 0.*learning_rate"):
         run_toy(toy)
 

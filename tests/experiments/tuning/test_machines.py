@@ -40,6 +40,7 @@ def machines() -> Iterator[tuple[Cluster, Any, Path]]:
     here = Path.cwd()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
+        patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # RecBole sets it; a machine pretends to have more
         machine = {"num_cpus": 1, "num_gpus": 2, "object_store_memory": MEMORY}
         head = {**machine, "include_dashboard": False, "_system_config": HASTY}
         for name in ("first", "second"):

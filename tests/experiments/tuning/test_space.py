@@ -214,7 +214,7 @@ def test_models_that_do_not_exist_or_have_no_space(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Unknown model 'VAGN'\. Did you mean 'VAGNN'"):
         read_space("VAGN")
     with pytest.raises(
-        InputError, match=r"no search space for ENMF\. Write one .*--space.*Shipped: BPR, EASE, .*XSimG"
+        InputError, match=r"no search space for ENMF\. Write one .*--space.*Shipped: BPR, .*EASE, .*XSimG"
     ):
         read_space("ENMF")
     path = write(tmp_path, "", "hyper.test")
