@@ -220,7 +220,7 @@ class VAGNN(InnerProductRecommender):
     def _mix_weight(self, videos: Tensor, vloggers: Tensor, known: Tensor) -> Tensor:
         """w of each video: sigmoid(v̄ᵀ Q p̄), a constant for the other mixes; 1 where the vlogger is unknown.
 
-        Also under autocast in the dtype of the parameters: in float16 most of the gradient of Q underflows.
+        Also under autocast in the dtype of the parameters: part of the gradient of Q would underflow in float16.
 
         Args:
             videos, vloggers: (n, views · d) vectors of the videos and of their vloggers, views side by side.
