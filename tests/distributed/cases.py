@@ -102,7 +102,7 @@ SAMPLED: dict[str, Any] = {"eval_args": {"mode": "uni20"}, "sampler": "recbole",
 
 
 def check_ranks(rank: int, world: int, folder: str, port: int, cases: Sequence[str]) -> None:
-    """One of several processes: compare the gradients of models, tell and refuse, run with sampled evaluation."""
+    """One of several processes: compare gradients, tell and refuse, go on with a run of sampled evaluation."""
     os.chdir(folder)
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
@@ -114,6 +114,7 @@ def check_ranks(rank: int, world: int, folder: str, port: int, cases: Sequence[s
             ranks.require_equal("The ranks", rank)
         except RanksDiffer as error:
             found["refused"] = str(error)
-        result = run("BPR", "toy", options_for(Path(folder), SAMPLED), quiet=True, ranks=ranks)
+        (begun,) = Path(folder, "saved").glob("*.last")
+        result = run(options={"epochs": SAMPLED["epochs"]}, resume=begun, quiet=True, ranks=ranks)
         found["sampled"] = numbers(result)
     torch.save(found, Path(folder, f"found-{rank}.pt"))
