@@ -36,14 +36,8 @@ def _origin(record: SearchRecord, winner: TrialRecord) -> list[str]:
         f"{record.name} on {record.dataset}: validation {record.metric} {winner.score!r}",
         f"trial {winner.number} ({winner.trial}{first}) of {len(record.trials)}, best epoch {epoch}",
         f"search {budget.get('search', 'unknown')}, seed {budget.get('seed', 'unknown')}, {budget.get('date', '')}",
-        f"space {_source(record)}",
+        f"space {record.space.origin}",
     ]
-
-
-def _source(record: SearchRecord) -> str:
-    """The file of the space; of a shipped one without where this machine has it."""
-    source = Path(record.space.source)
-    return str(Path(*source.parts[-3:])) if source.parent.parts[-2:] == ("properties", "search") else str(source)
 
 
 def write_best(record: SearchRecord, folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,11 @@ class Journal:
         elif event == "ended":
             trial = self.trials[entry["trial"]]
             trial.state, trial.error = entry["state"], entry["error"]
+
+    @property
+    def date(self) -> str:
+        """Day of the last event (UTC), e.g. "2026-11-28"."""
+        return datetime.fromtimestamp(self._at, UTC).date().isoformat()
 
     def records(self, first: Collection[dict[str, Any]], seed: int) -> tuple[list[TrialRecord], pd.DataFrame]:
         """Trials and evaluations for trials.csv and epochs.csv.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -25,23 +23,22 @@ def write(record: SearchRecord, folder: Path) -> list[Path]:
     best.yaml is the last: where it is, all is.
 
     Args:
-        record: the search; its budget gets today's ``date``.
+        record: the search.
         folder: of the search.
 
     Returns:
         the files.
     """
-    dated = replace(record, budget={**record.budget, "date": datetime.now(UTC).date().isoformat()})
-    found = importance(dated)
-    pictures = draw(dated, found)
+    found = importance(record)
+    pictures = draw(record, found)
     files = [
-        *write_data(dated, folder),
+        *write_data(record, folder),
         write_file(folder / IMPORTANCE, found.table.to_csv(index=False)),
         *(write_file(folder / FIGURES / f"{picture.kind}.png", picture.png) for picture in pictures),
     ]
     runs = read_final(folder)
-    files += _write_report(folder, dated, with_runs(search_section(dated, found, pictures), dated.dataset, runs))
-    return [*files, *write_best(dated, folder)]
+    files += _write_report(folder, record, with_runs(search_section(record, found, pictures), record.dataset, runs))
+    return [*files, *write_best(record, folder)]
 
 
 def add_final(folder: Path, runs: pd.DataFrame) -> None:

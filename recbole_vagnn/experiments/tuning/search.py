@@ -173,6 +173,7 @@ class Search:
                 "patience": self.config["stopping_step"],
                 **asdict(self.resources),
                 "torch_threads": self.resources.threads,
+                "date": journal.date,
                 "wall_seconds": journal.seconds,
                 "ended": journal.over,
                 "hopeless": journal.hopeless,

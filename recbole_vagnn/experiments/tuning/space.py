@@ -44,6 +44,16 @@ class Space:
     first: tuple[dict[str, Any], ...]
     source: str
 
+    @property
+    def shipped(self) -> bool:
+        """Whether it came from ``properties/search``, as far as its path says."""
+        return Path(self.source).parent.parts[-2:] == ("properties", "search")
+
+    @property
+    def origin(self) -> str:
+        """Its file; of a shipped one without where this machine has it."""
+        return str(Path(*Path(self.source).parts[-3:])) if self.shipped else self.source
+
     def names(self) -> tuple[str, ...]:
         """Names of the searched options."""
         return tuple(parameter.name for parameter in self.parameters)

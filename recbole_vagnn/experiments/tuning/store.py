@@ -80,7 +80,7 @@ class SearchRecord:
         space: what was searched.
         trials: all trials.
         epochs: their evaluations, see the module's text.
-        budget: trials, epochs, grace, patience, seed, search, …; ``date`` is added when it is written.
+        budget: trials, epochs, grace, patience, seed, search, date, ….
         label: name in tables, if it is not the model's.
         options: options beyond the property files that all trials shared.
     """
@@ -121,8 +121,7 @@ class SearchRecord:
     @property
     def start_name(self) -> str:
         """What the point tried first is called: a space that we ship begins with the authors' setting."""
-        shipped = Path(self.space.source).parent.parts[-2:] == ("properties", "search")
-        return "authors' setting" if shipped else "first point"
+        return "authors' setting" if self.space.shipped else "first point"
 
     def gain(self) -> float | None:
         """How much better the winner's score is than the first point's, in percent of it; None if one is missing."""
@@ -166,7 +165,7 @@ def write_file(path: Path, content: str | bytes) -> Path:
 def _about(record: SearchRecord) -> dict[str, Any]:
     rest = {entry.name: getattr(record, entry.name) for entry in fields(record)}
     del rest["trials"], rest["epochs"]
-    return plain({**rest, "space": asdict(record.space)})  # type: ignore[no-any-return]
+    return plain({**rest, "space": {**asdict(record.space), "source": record.space.origin}})  # type: ignore[no-any-return]
 
 
 def _trials_text(record: SearchRecord) -> str:

@@ -58,6 +58,13 @@ def test_a_shipped_space_begins_with_the_authors_setting() -> None:
     assert (search_record().start_name, shipped.start_name) == ("first point", "authors' setting")
 
 
+def test_a_record_names_a_shipped_space_without_where_this_machine_has_it(tmp_path: Path) -> None:
+    space = search_record().space
+    write_data(search_record(space=replace(space, source="/x/properties/search/BPR.yaml")), tmp_path)
+    again = read(tmp_path)
+    assert (again.space.source, again.start_name) == ("properties/search/BPR.yaml", "authors' setting")
+
+
 DAMAGE = {
     "no search": (("record.json", None, ""), "holds no search: record.json is missing"),
     "not JSON": (("record.json", "{", "["), "record.json is not of `recbole-vagnn tune`"),
