@@ -44,8 +44,7 @@ def run_serially(jobs: Iterable[Job], data_path: str, threads: int, listener: Li
         try:
             for run in as_completed(running):
                 run.result()
-        except BaseException:  # Ctrl-C, or a listener's error: nobody would end the other trainings
-            pool.shutdown(wait=False, cancel_futures=True)
+        except BaseException:  # Ctrl-C above all: nobody would end the trainings
             runner.stop()
             raise
 
@@ -76,7 +75,16 @@ class _Runner:
         self._lock = Lock()
 
     def run(self, job: Job) -> None:
-        """Run a job and tell the listener."""
+        """Run a job and tell the listener; an error of its own ends the other jobs too."""
+        if self._stopped:
+            return
+        try:
+            self._attempts(job)
+        except BaseException:  # here, before this thread is free to begin the next job
+            self.stop()
+            raise
+
+    def _attempts(self, job: Job) -> None:
         self._listener.started(job)
         for attempt in range(1, ATTEMPTS + 1):
             outcome = self._in_process(job)

@@ -117,4 +117,4 @@ def test_rules_say_what_python_says(rule: list[list[tuple[str, str, int]]], a: i
     values = {"a": a, "b": b or 0}
     expected = any(all(eval(f"{values[name]}{op}{value}") for name, op, value in part) for part in rule)
     row = f"SELECT {a}::INTEGER AS a, {'NULL' if b is None else b}::INTEGER AS b"
-    assert duckdb.execute(f"SELECT {sql} FROM ({row})").fetchone() == (expected,)
+    assert duckdb.execute(f"SELECT {sql} FROM ({row})").fetchall() == [(expected,)]
