@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import forecast
 from .contestants import BASE, CONTESTANTS, RECBOLE
 
 Results = Mapping[str, Any]
@@ -37,6 +38,24 @@ def duration(seconds: float) -> str:
         if seconds * factor < 999.5:
             return f"{_three(seconds * factor)} {unit}"
     return f"{_three(seconds)} s"
+
+
+def _small(seconds: float) -> str:
+    """Microseconds, or nanoseconds below a tenth of one."""
+    return f"{_three(seconds * 1e6)} µs" if seconds >= 1e-7 else f"{seconds * 1e9:.0f} ns"
+
+
+def span(seconds: float) -> str:
+    """A time that may be days long, in two digits at least.
+
+    Example:
+        >>> span(44.2), span(1441), span(90_000), span(1.07e6), span(1e8)
+        ('44 s', '24 min', '25 h', '12 days', '1,157 days')
+    """
+    for unit, length, most in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 72)):
+        if seconds < length * most:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 86_400:,.0f} days"
 
 
 def _three(value: float) -> str:
@@ -248,9 +267,28 @@ def scale(results: Results) -> str:
         disturbance(load),
         table(head, rows),
         _exponents(results),
+        _forecasts(results),
         goals(results["goals"]),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _forecasts(results: Results) -> str:
+    """What an interaction took in the largest run, and sizes beyond."""
+    each = []
+    for key, found in results["runs"].items():
+        cost = forecast.constants(found[-1])
+        times = ", ".join(f"{name} {_small(cost[name])}" for name in ("load", "build", "step", "evaluation"))
+        title = CONTESTANTS[key].title
+        each.append(f"{title}'s largest run, divided by its interactions: {times}; {cost['bytes']:.0f} bytes.")
+    head = ["not measured, predicted from the largest", "training interactions", *forecast.LAWS, "memory"]
+    rows = []
+    for key, found in results["runs"].items():
+        for size in forecast.SIZES:
+            one = forecast.forecast(found[-1], size)
+            times = [span(one.seconds[name]) for name in forecast.LAWS]
+            rows.append([CONTESTANTS[key].title, f"{size:,}", *times, f"{one.mib / 1024:,.0f} GiB"])
+    return "\n\n".join([*each, table(head, rows)])
 
 
 def _exponents(results: Results) -> str:

@@ -6,6 +6,7 @@ silent, docs/fidelity.md says what is done here and why.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from recbole_vagnn.nn.losses import bpr_loss, info_nce, squared_norm_of_rows
 from recbole_vagnn.nn.nodes import different_nodes
 from recbole_vagnn.nn.projection import ProjectionHead
 from recbole_vagnn.nn.propagation import light_propagation, symmetric_normalisation
+from recbole_vagnn.nn.rows import look_up, side_by_side
 from recbole_vagnn.nn.sparse import SparsePair, sparse_product
 
 if TYPE_CHECKING:
@@ -79,6 +81,23 @@ class ScoreParts(NamedTuple):
     videos: Tensor
     vloggers: Tensor
     weights: Tensor
+
+
+class Rows(NamedTuple):
+    """Vectors of the nodes of a batch, both views side by side: (n, views · d).
+
+    Attributes:
+        users: of the triples.
+        good, bad: the positive and the negative videos, and their vloggers.
+        triple: auxiliary users, positive and negative vloggers.
+        contrasted: of each view, users, videos and vloggers, each (m, d).
+    """
+
+    users: Tensor
+    good: tuple[Tensor, Tensor]
+    bad: tuple[Tensor, Tensor]
+    triple: tuple[Tensor, ...]
+    contrasted: list[list[Tensor]]
 
 
 class VAGNN(InnerProductRecommender):
@@ -274,7 +293,7 @@ class VAGNN(InnerProductRecommender):
         return tuple(weight * term for weight, term in zip(weights, terms, strict=True))
 
     def loss_terms(
-        self, users: Tensor, positives: Tensor, negatives: Tensor, auxiliary: tuple[Tensor, ...] | None
+        self, users: Tensor, positives: Tensor, candidates: Tensor, auxiliary: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, ...]:
         """The unweighted terms of the loss for given triples, the model's ``share`` of them.
 
@@ -282,85 +301,111 @@ class VAGNN(InnerProductRecommender):
 
         Args:
             users, positives: (B,) int64 ids.
-            negatives: (B,) int64 ids, or the (B, k) candidates of the objective.
+            candidates: (B,) int64 ids of negatives, or (B, k), of which the objective makes its choice.
             auxiliary: users, positive and negative vloggers, each (B',) int64, or None.
 
         Returns:
             four scalars: the objective, auxiliary BPR, InfoNCE, ½‖Θ_batch‖²/B.
         """
-        views = self.forward()
-        on = [view for view in views if view is not None]
-        user_table = torch.cat([view.users for view in on], dim=1)
-        video_table = torch.cat([view.videos for view in on], dim=1)
-        vlogger_table = torch.cat([view.vloggers for view in on], dim=1)
+        views = [view for view in self.forward() if view is not None]
+        negatives = self._chosen_negatives(views, users, candidates)
+        own, good, bad = self.share.of(users, positives, negatives)
+        none = own[:0]
+        triple = self.share.of(*auxiliary) if auxiliary is not None else (none,) * 3
+        contrasted = self._contrasted(users, positives) if self.options.contrasts else (none,) * 3
+        if self.options.objective == "softmax":  # it looks up in the table of all items
+            good = bad = none
+        rows = self._rows(views, own, good, bad, triple, contrasted)
 
-        ranking, negatives = self._ranking(user_table, video_table, vlogger_table, users, positives, negatives)
-        zero = ranking.new_zeros(())
-        aux = zero
+        if self.options.objective == "softmax":
+            items = self._every_item(views)
+            ranking = self.objective.softmax(rows.users, items, users, positives, candidates, self.share)
+        else:
+            positive = self._scores(rows.users, *rows.good, self.vlogger_of[good] > 0)
+            negative = self._scores(rows.users, *rows.bad, self.vlogger_of[bad] > 0)
+            ranking = bpr_loss(positive, negative, len(users))
+        aux = contrast = ranking.new_zeros(())
         if auxiliary is not None:
-            own, *vloggers = self.share.of(*auxiliary)
-            aux_u = functional.embedding(own, user_table)
-            good, bad = (functional.embedding(p, vlogger_table) for p in vloggers)
-            aux = bpr_loss((aux_u * good).sum(1), (aux_u * bad).sum(1), len(auxiliary[0]))
-        contrast = self._contrast(views, users, positives) if self.options.contrasts else zero
-        l2 = self._regulariser(users, positives, negatives, auxiliary)
-        return ranking, aux, contrast, l2
+            aux_user, aux_good, aux_bad = rows.triple
+            aux = bpr_loss((aux_user * aux_good).sum(1), (aux_user * aux_bad).sum(1), len(auxiliary[0]))
+        if self.options.contrasts:
+            contrast = self._contrast(rows.contrasted)
+        return ranking, aux, contrast, self._regulariser(users, positives, negatives, auxiliary)
 
-    def _ranking(
-        self, user_table: Tensor, videos: Tensor, vloggers: Tensor, users: Tensor, positives: Tensor, negatives: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The share's part of the objective and the batch's negatives.
+    def _rows(
+        self,
+        views: Sequence[View],
+        users: Tensor,
+        good: Tensor,
+        bad: Tensor,
+        triple: Sequence[Tensor],
+        contrasted: Sequence[Tensor],
+    ) -> Rows:
+        """Look all nodes of a batch up.
 
         Args:
-            user_table, videos, vloggers: vectors of all nodes, (n, views · d); the rest as in :meth:`loss_terms`.
-
-        Returns:
-            scalar and (B,) int64.
+            views: those that are on.
+            users, good, bad: (n,) ids of users and of videos.
+            triple: (m,) ids of users and of two vloggers each.
+            contrasted: ids of users, videos and vloggers.
         """
-        own = functional.embedding(self.share.of(users)[0], user_table)
-        every = torch.arange(self.n_items, device=videos.device)
-        if self.options.objective == "softmax":
-            items = self._item_vectors(videos, vloggers, every)
-            return self.objective.loss(own, items, users, positives, negatives, self.share)
-        if not self.objective.is_bpr:
-            with torch.no_grad():
-                items = self._item_vectors(videos, vloggers, every)
-            negatives = self.objective.negatives(own, items, negatives, self.share)
-        pairs = self.share.of(positives, negatives)
-        positive, negative = (self._scores(own, videos, vloggers, ids) for ids in pairs)
-        return bpr_loss(positive, negative, len(users)), negatives
+        wanted = (
+            [users, triple[0], contrasted[0]],
+            [good, bad, contrasted[1]],
+            [self.vlogger_of[good], self.vlogger_of[bad], *triple[1:], contrasted[2]],
+        )
+        found = [[look_up(table, ids) for table, ids in zip(view, wanted, strict=True)] for view in views]
+        joined = [[side_by_side(parts) for parts in zip(*kind, strict=True)] for kind in zip(*found, strict=True)]
+        (u, aux_user, _), (v_good, v_bad, _), (p_good, p_bad, *aux, _) = joined
+        last = [[of_kind[-1] for of_kind in of_view] for of_view in found]
+        return Rows(u, (v_good, p_good), (v_bad, p_bad), (aux_user, *aux), last)
 
-    def _scores(self, users: Tensor, videos: Tensor, vloggers: Tensor, items: Tensor) -> Tensor:
+    def _chosen_negatives(self, views: Sequence[View], users: Tensor, candidates: Tensor) -> Tensor:
+        """One negative for each of B triples, (B,) int64: the objective's choice of (B, k) candidates."""
+        if candidates.dim() == 1 or self.options.objective != "hard":
+            return candidates if candidates.dim() == 1 else candidates[:, 0]
+        with torch.no_grad():
+            own = side_by_side([functional.embedding(self.share.of(users)[0], view.users) for view in views])
+            return self.objective.negatives(own, self._every_item(views), candidates, self.share)
+
+    def _every_item(self, views: Sequence[View]) -> Tensor:
+        """(n_items, views · d): the vectors of :meth:`_item_vectors`."""
+        every = torch.arange(self.n_items, device=self.vlogger_of.device)
+        videos, vloggers = (side_by_side([view[kind] for view in views]) for kind in (1, 2))
+        return self._item_vectors(videos, vloggers, every)
+
+    def _scores(self, users: Tensor, videos: Tensor, vloggers: Tensor, known: Tensor) -> Tensor:
         """s(u, v) of pairs: as :meth:`_item_vectors`, but mixing numbers instead of vectors.
 
         Args:
-            users: (B, views · d) vectors; videos, vloggers: tables as there; items: (B,) video ids.
+            users, videos, vloggers: (n, views · d) vectors of the pairs' users, videos, and vloggers of these.
+            known: (n,) bool, whether the video has a vlogger.
 
         Returns:
-            (B,).
+            (n,).
         """
-        owner = self.vlogger_of[items]
-        v, p = functional.embedding(items, videos), functional.embedding(owner, vloggers)
-        weight = self._mix_weight(v, p, owner > 0).squeeze(1)
-        return weight * (users * v).sum(1) + (1 - weight) * (users * p).sum(1)
+        weight = self._mix_weight(videos, vloggers, known).squeeze(1)
+        return weight * (users * videos).sum(1) + (1 - weight) * (users * vloggers).sum(1)
 
-    def _contrast(self, views: tuple[View | None, View | None], users: Tensor, positives: Tensor) -> Tensor:
-        """Mean over users, videos and vloggers of InfoNCE between the views of the batch's nodes."""
-        first, second = views
-        assert first is not None
-        assert second is not None
+    def _contrasted(self, users: Tensor, positives: Tensor) -> Sequence[Tensor]:
+        """Ids of the batch's users, videos and vloggers whose views are contrasted."""
         owners = self.vlogger_of[positives]
         if self.options.contrast_nodes == "unique":
-            nodes = different_nodes([users, positives, owners], [self.n_users, self.n_items, self.n_vloggers])
-        else:
-            nodes = [users, positives, owners[owners > 0]]
-        total = first.users.new_zeros(())
-        for name, ids, one, two in zip(("user", "video", "vlogger"), nodes, first, second, strict=True):
-            both = [functional.embedding(ids, table) for table in (one, two)]
+            return different_nodes([users, positives, owners], [self.n_users, self.n_items, self.n_vloggers])
+        return [users, positives, owners[owners > 0]]
+
+    def _contrast(self, views: Sequence[Sequence[Tensor]]) -> Tensor:
+        """Mean over users, videos and vloggers of InfoNCE between the views of the batch's nodes.
+
+        Args:
+            views: for both views the vectors of users, videos and vloggers, each (n, d).
+        """
+        total = views[0][0].new_zeros(())
+        for name, *both in zip(("user", "video", "vlogger"), *views, strict=True):
             if name in self.heads:
                 both = [self.heads[name](x) for x in both]
-            total = total + info_nce(both[0], both[1], self.options.ssl_tau, self.share.rows(len(ids)))
-        return total / len(nodes)
+            total = total + info_nce(both[0], both[1], self.options.ssl_tau, self.share.rows(len(both[0])))
+        return total / 3
 
     def _regulariser(
         self, users: Tensor, positives: Tensor, negatives: Tensor, auxiliary: tuple[Tensor, ...] | None
@@ -390,14 +435,13 @@ class VAGNN(InnerProductRecommender):
 
     def compute_vectors(self) -> tuple[Tensor, Tensor]:
         """(n_users, k) and (n_items, k), k = d × number of views."""
-        users, videos, vloggers = self._joined_views()
-        every = torch.arange(self.n_items, device=users.device)
-        return users, self._item_vectors(videos, vloggers, every)
+        views = [view for view in self.forward() if view is not None]
+        return side_by_side([view.users for view in views]), self._every_item(views)
 
     def _joined_views(self) -> tuple[Tensor, ...]:
         """Users, videos and vloggers, each (n, k): the vectors of the views that are on, side by side."""
         on = [view for view in self.forward() if view is not None]
-        return tuple(torch.cat(parts, dim=1) for parts in zip(*on, strict=True))
+        return tuple(side_by_side(parts) for parts in zip(*on, strict=True))
 
     @torch.no_grad()
     def score_parts(self) -> ScoreParts:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from speed import tables
+from speed import forecast, tables
 
 from tests.runs import REPOSITORY
 
@@ -37,6 +37,25 @@ def test_a_table_is_aligned_markdown() -> None:
 )
 def test_durations_have_three_digits(seconds: float, text: str) -> None:
     assert tables.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(44.2, "44 s"), (1441, "24 min"), (9000, "2 h"), (90_000, "25 h"), (1.07e6, "12 days"), (1e8, "1,157 days")],
+)
+def test_long_times_have_a_readable_unit(seconds: float, text: str) -> None:
+    assert tables.span(seconds) == text
+
+
+def test_sizes_beyond_the_measured_follow_the_laws_of_growth() -> None:
+    """Four times the interactions: 4 times the load, 16 times the epoch (more steps, larger ones), 8 the evaluation."""
+    phases = {name: {"seconds": 2.0} for name in forecast.LAWS}
+    largest = {"train": 10**6, "imports_mib": 10.0, "peak_mib": 12.0, "phases": phases}
+    found = forecast.forecast(largest, 4 * 10**6)
+    assert found.seconds == {"load": 8.0, "build": 8.0, "step": 8.0, "epoch": 32.0, "evaluation": 16.0}
+    assert found.mib == 18.0
+    assert forecast.forecast(largest, 10**6).seconds == dict.fromkeys(forecast.LAWS, 2.0)
+    assert forecast.constants(largest) == {**dict.fromkeys(forecast.LAWS, 2e-6), "bytes": pytest.approx(2.097152)}
 
 
 def test_filling_replaces_what_is_between_the_markers_and_nothing_else() -> None:
