@@ -197,7 +197,8 @@ def _wire_models(module: ModuleType) -> None:
 
 def _wire_data(module: ModuleType) -> None:
     originals: dict[str, Callable[..., Any]] = {
-        name: getattr(module, name) for name in ("create_dataset", "create_samplers", "load_split_dataloaders")
+        name: getattr(module, name)
+        for name in ("create_dataset", "create_samplers", "get_dataloader", "load_split_dataloaders")
     }
 
     @wraps(originals["create_dataset"])
@@ -217,6 +218,15 @@ def _wire_data(module: ModuleType) -> None:
         train, valid, test = samplers
         return training_sampler(config, built_datasets[0], train), valid, sampler_for_test(built_datasets, test)
 
+    @wraps(originals["get_dataloader"])
+    def get_dataloader(config: Config, phase: str) -> Any:
+        loader = originals["get_dataloader"](config, phase)
+        if loader is not module.FullSortEvalDataLoader or not wants_vlogger_dataset(config):
+            return loader
+        from recbole_vagnn.data.loader import VloggerFullSortLoader
+
+        return VloggerFullSortLoader
+
     @wraps(originals["load_split_dataloaders"])
     def load_split_dataloaders(config: Config) -> Any:
         if wants_vlogger_dataset(config):
@@ -225,6 +235,7 @@ def _wire_data(module: ModuleType) -> None:
 
     rebind(module, "create_dataset", create_dataset_or_original)
     rebind(module, "create_samplers", create_samplers)
+    rebind(module, "get_dataloader", get_dataloader)
     rebind(module, "load_split_dataloaders", load_split_dataloaders)
 
 

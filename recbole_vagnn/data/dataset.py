@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from recbole_vagnn.data.new_videos import draw_new_videos, first_times
 from recbole_vagnn.data.options import Degradation
 from recbole_vagnn.data.order import TieReport, first_time_per_user, held_out_ties, repeated_pairs, stable_argsort
 from recbole_vagnn.data.reading import AtomicDataset, is_among, token_codes
+from recbole_vagnn.data.splitting import leave_one_out_rows, ratio_rows
 from recbole_vagnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -183,6 +184,35 @@ class VloggerDataset(AtomicDataset):
             degrade(splits[0], change)
         self._set_eval_batch_size()
         return splits  # type: ignore[no-any-return]
+
+    def leave_one_out(self, group_by: str, leave_one_mode: str) -> list[VloggerDataset]:
+        """RecBole's, by arrays.
+
+        Args:
+            group_by: field of the groups; leave_one_mode: ``valid_and_test``, ``valid_only`` or ``test_only``.
+
+        Raises:
+            InputError: there is no such mode.
+        """
+        if leave_one_mode not in _HELD_OUT_BY_LEAVE_ONE_OUT:
+            raise InputError(
+                f"`LS` of `eval_args` is {leave_one_mode!r}; it must be one of {', '.join(_HELD_OUT_BY_LEAVE_ONE_OUT)}."
+            )
+        parts = leave_one_out_rows(np.asarray(self.inter_feat[group_by]), _HELD_OUT_BY_LEAVE_ONE_OUT[leave_one_mode])
+        if len(parts) == 2:
+            parts.insert(2 if leave_one_mode == "valid_only" else 1, parts[0][:0])
+        return self._parts(parts)
+
+    def split_by_ratio(self, ratios: Sequence[float], group_by: str | None = None) -> list[VloggerDataset]:
+        """RecBole's; the rows of each group by arrays."""
+        if group_by is None:
+            return super().split_by_ratio(ratios)  # type: ignore[no-any-return]
+        shares = [ratio / sum(ratios) for ratio in ratios]
+        return self._parts(ratio_rows(np.asarray(self.inter_feat[group_by]), shares, self._calcu_split_ids))
+
+    def _parts(self, rows: Sequence[IntArray]) -> list[VloggerDataset]:
+        self._drop_unused_col()
+        return [self.copy(_take(self.inter_feat, part)) for part in rows]
 
     def _hold_out_videos(self, splits: list[VloggerDataset]) -> None:
         """Draw new videos; their interactions leave training and validation, and all of them become the test data."""
