@@ -7,7 +7,7 @@ silent, docs/fidelity.md says what is done here and why.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from recbole_vagnn.data.tripartite import TripartiteGraph
 from recbole_vagnn.data.walks import meta_path_edges
 from recbole_vagnn.models.inner_product import InnerProductRecommender
 from recbole_vagnn.models.options import VAGNNOptions
+from recbole_vagnn.models.vagnn_parts import Operators, Rows, ScoreParts, View
 from recbole_vagnn.nn.losses import bpr_loss, info_nce, squared_norm_of_rows
 from recbole_vagnn.nn.nodes import different_nodes
 from recbole_vagnn.nn.projection import ProjectionHead
@@ -33,71 +34,6 @@ if TYPE_CHECKING:
     from recbole_vagnn.data.dataset import VloggerDataset
 
 _INIT_STD = 0.1
-
-
-class View(NamedTuple):
-    """Vectors of every node in one view.
-
-    Attributes:
-        users: (n_users, d).
-        videos: (n_videos, d).
-        vloggers: (n_vloggers, d).
-    """
-
-    users: Tensor
-    videos: Tensor
-    vloggers: Tensor
-
-
-class Operators(NamedTuple):
-    """The constant matrices of a forward pass, each with its transpose.
-
-    Attributes:
-        user_video: norm(R'), (n_users, n_videos).
-        user_vlogger: norm(S'), (n_users, n_vloggers).
-        video_to_vlogger: (n_vloggers, n_videos), mean over a vlogger's videos.
-        user_to_video: (n_videos, n_users), R[u, v] / deg(u).
-    """
-
-    user_video: SparsePair
-    user_vlogger: SparsePair
-    video_to_vlogger: SparsePair
-    user_to_video: SparsePair
-
-
-class ScoreParts(NamedTuple):
-    """Every score as what comes from the video plus what comes from its vlogger.
-
-    s(u, v) = users[u] · videos[v] + users[u] · vloggers[v].
-
-    Attributes:
-        users: (n_users, k), k = d × number of views.
-        videos: (n_items, k), w v.
-        vloggers: (n_items, k), (1 − w) p of the video's vlogger; 0 where that is unknown.
-        weights: (n_items,), w.
-    """
-
-    users: Tensor
-    videos: Tensor
-    vloggers: Tensor
-    weights: Tensor
-
-
-class Rows(NamedTuple):
-    """Vectors of the nodes of a batch, both views side by side: (n, views · d).
-
-    Attributes:
-        users: of the triples.
-        good, bad: the positive and the negative videos, and their vloggers.
-        triple: auxiliary users, positive and negative vloggers.
-        contrasted: of each view, users, videos and vloggers, each (m, d).
-    """
-
-    users: Tensor
-    good: tuple[Tensor, Tensor]
-    bad: tuple[Tensor, Tensor]
-    triple: tuple[Tensor, ...]
-    contrasted: list[list[Tensor]]
 
 
 class VAGNN(InnerProductRecommender):

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.experiments.probe import Trained
-from recbole_vagnn.models.vagnn import VAGNN, ScoreParts
+from recbole_vagnn.models.vagnn import VAGNN
+from recbole_vagnn.models.vagnn_parts import ScoreParts
 from recbole_vagnn.nn.contribution import parts_of, vlogger_share
 from recbole_vagnn.nn.tied_ranks import places
 
