@@ -174,6 +174,9 @@ def _wire_models(module: ModuleType) -> None:
     def get_model(model_name: str) -> Any:
         if model_name in MODELS:
             return load_reference(MODELS[model_name])
+        import torch
+
+        watched = torch.is_anomaly_enabled()
         try:
             return original_model(model_name)
         except ModuleNotFoundError as missing:
@@ -181,6 +184,8 @@ def _wire_models(module: ModuleType) -> None:
             if missing.name in ("lightgbm", "xgboost") and missing.name != model_name.lower():
                 raise ValueError(f"`model_name` [{model_name}] is not the name of an existing model.") from None
             raise
+        finally:  # RecBole's SINE, imported on the way, looks for NaN in every later backward pass of the process
+            torch.autograd.set_detect_anomaly(watched)
 
     @wraps(original_trainer)
     def get_trainer(model_type: Any, model_name: str) -> Any:

@@ -141,3 +141,17 @@ def recall_at_5(model: Any, test: Any) -> float:
         for user, row in zip(users, top, strict=True)
     ]
     return sum(hits) / len(hits)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_looking_for_a_model_leaves_autograds_watch_for_nan_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, watched: bool
+) -> None:
+    """RecBole's SINE turns it on when it is imported: every later backward pass would look for NaN."""
+    for name in ("recbole.model.sequential_recommender", "recbole.model.sequential_recommender.sine"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with torch.autograd.set_detect_anomaly(watched):
+        with pytest.raises(ValueError, match="LightGNC"):
+            get_model("LightGNC")
+        assert "recbole.model.sequential_recommender.sine" in sys.modules
+        assert torch.is_anomaly_enabled() == watched
