@@ -298,8 +298,10 @@ class VAGNN(InnerProductRecommender):
 
     def _chosen_negatives(self, views: Sequence[View], users: Tensor, candidates: Tensor) -> Tensor:
         """One negative for each of B triples, (B,) int64: the objective's choice of (B, k) candidates."""
-        if candidates.dim() == 1 or self.options.objective != "hard":
-            return candidates if candidates.dim() == 1 else candidates[:, 0]
+        if candidates.dim() == 1:
+            return candidates
+        if self.options.objective != "hard":  # nothing is compared, so no item vectors are needed
+            return candidates[:, 0]
         with torch.no_grad():
             own = side_by_side([functional.embedding(self.share.of(users)[0], view.users) for view in views])
             return self.objective.negatives(own, self._every_item(views), candidates, self.share)
