@@ -35,14 +35,15 @@ def markdown(
     for summary in summaries:
         lines += [f"## {_md_text(summary.dataset)}", "", _md_text(f"{about_text(summary)} {proof_text(summary)}"), ""]
         for table in tables(summary, significance):
-            lines += [f"### {_md_text(table.title)}", "", *_md_table(table), ""]
+            lines += [f"### {_md_text(table.title)}", "", *md_table(table), ""]
             lines += [text for note in table.notes for text in (_md_text(note), "")]
     for title, items in (("Failed runs", failure_text(failures)), ("Missing runs", missing_text(summaries))):
         lines += [f"## {title}", "", *(f"- {_md_text(item)}" for item in items or ["none"]), ""]
     return "\n".join(lines)
 
 
-def _md_table(table: Table) -> list[str]:
+def md_table(table: Table) -> list[str]:
+    """Lines of a table: its rows, then those of its footer in italics."""
     rows = [[_md_text(label), *(_md_cell(cell) for cell in cells)] for label, cells in table.rows]
     rows += [[f"*{_md_text(label)}*", *map(_md_text, texts)] for label, texts in table.footer]
     head = [_md_text(text) for text in table.headings]

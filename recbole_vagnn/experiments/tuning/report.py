@@ -1,4 +1,4 @@
-"""The overview of all searches in a folder: what tuning gained and cost, as report.html and searches.csv."""
+"""The overview of all searches in a folder: what tuning gained and cost, as report.html, searches.md, searches.csv."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.experiments import tables
+from recbole_vagnn.experiments.markup import md_table
 from recbole_vagnn.experiments.page import items, page, section, table
 from recbole_vagnn.experiments.summary import heading, summarise
 from recbole_vagnn.experiments.tables import NONE, Cell, Table, percent_text
@@ -22,7 +23,8 @@ from recbole_vagnn.experiments.tuning.section import section_name
 from recbole_vagnn.experiments.tuning.store import SearchRecord, read, write_file
 from recbole_vagnn.experiments.tuning.values import duration, short
 
-REPORT, SECTION, OVERVIEW = "report.html", "section.html", "searches.csv"
+REPORT, SECTION = "report.html", "section.html"
+OVERVIEW, OVERVIEW_TABLE = "searches.csv", "searches.md"
 _TITLE = "Hyper-parameter search"
 _FAIRNESS = (
     "Every search had the same budget, chose by validation data and never had the test data. Whether a tuned model is "
@@ -58,7 +60,7 @@ def read_all(directory: Path) -> list[Found]:
 
 
 def write_overview(directory: Path) -> list[Path]:
-    """Write report.html and searches.csv of all searches in a folder.
+    """Write report.html, searches.md and searches.csv of all searches in a folder.
 
     Args:
         directory: DIR of ``recbole-vagnn tune``.
@@ -69,9 +71,11 @@ def write_overview(directory: Path) -> list[Path]:
     found = read_all(directory)
     if not found:
         return []
+    records = [one.record for one in found]
     return [
         write_file(directory / REPORT, html(found)),
-        write_file(directory / OVERVIEW, overview([one.record for one in found]).to_csv(index=False)),
+        write_file(directory / OVERVIEW_TABLE, markdown(records)),
+        write_file(directory / OVERVIEW, overview(records).to_csv(index=False)),
     ]
 
 
@@ -117,10 +121,15 @@ def html(found: Sequence[Found]) -> str:
 def summary_section(found: Sequence[Found], title: str = "In words", name: str = "tuning") -> str:
     """What all searches found and cost, as a section of any page of ours."""
     records = [one.record for one in found]
-    parts = [items(_words(records))]
-    groups = dict.fromkeys((record.dataset, record.metric) for record in records)
-    parts += [table(_table([r for r in records if (r.dataset, r.metric) == group])) for group in groups]
-    return section(title, name, parts)
+    return section(title, name, [items(_words(records)), *map(table, _tables(records))])
+
+
+def markdown(records: Sequence[SearchRecord]) -> str:
+    """What all searches found and cost, as the page says it, to be pasted into a document."""
+    lines = [f"# {_TITLE}", "", *(f"- {sentence}" for sentence in _words(records)), ""]
+    for content in _tables(records):
+        lines += [f"## {content.title}", "", *md_table(content), ""]
+    return "\n".join([*lines, *(f"{note}\n" for note in _NOTES)])
 
 
 def tuned_section(directory: Path, datasets: Collection[str], labels: Collection[str]) -> str:
@@ -163,6 +172,11 @@ def _budget(record: SearchRecord) -> str:
 
 
 _Text = Callable[[float], str]
+
+
+def _tables(records: Sequence[SearchRecord]) -> list[Table]:
+    groups = dict.fromkeys((record.dataset, record.metric) for record in records)
+    return [_table([r for r in records if (r.dataset, r.metric) == group]) for group in groups]
 
 
 def _table(records: Sequence[SearchRecord]) -> Table:

@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def seen(folder: Path) -> Page:
     files = write_overview(folder)
-    assert [file.name for file in files] == ["report.html", "searches.csv"]
+    assert [file.name for file in files] == ["report.html", "searches.md", "searches.csv"]
     return Page(files[0])
 
 
@@ -86,6 +86,20 @@ def test_searches_csv_has_the_numbers_unrounded(folder: Path, seen: Page) -> Non
     assert list(table["first"]) == [0.1, 0.3, 0.1]
     assert list(table["gain"]) == pytest.approx([50.0, 0.0, 20.0])
     assert list(table["epochs"]) == [110, 50, 70]
+
+
+def test_searches_md_has_the_sentences_and_the_tables_of_the_page(folder: Path, seen: Page) -> None:
+    text = (folder / "searches.md").read_text("utf-8")
+    assert "230 of at most 440 epochs were trained" in text
+    films, goods = (part.splitlines() for part in text.split("## ")[1:])
+    assert films[0] == "films: validation Recall@10"
+    assert [row.split(" | ")[:4] for row in films[4:7]] == [
+        ["| LightGCN", "0.1500", "0.1000", "+50.0 %"],
+        ["| NGCF \\<2 & 3\\>", "0.3000", "0.3000", "0.0 %"],
+        ["| *all*", "", "", ""],
+    ]
+    assert goods[0] == "goods: validation Recall@10"
+    assert "Gain: of the best validation score over the point tried first." in text
 
 
 def test_a_search_without_a_score_has_empty_cells() -> None:
