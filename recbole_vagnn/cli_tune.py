@@ -18,7 +18,7 @@ _HOUR = 3600.0
 
 @click.command()
 @click.option(
-    "--model", "-m", required=True, help="Models or labels of the full plan, separated by commas; or full, paper."
+    "--model", "-m", required=True, help="Models or labels of the shipped plans, separated by commas; or full, paper, strong."
 )
 @click.option("--dataset", "-d", default="ml-100k-director", show_default=True, help="Data sets, separated by commas.")
 @click.option(
@@ -127,7 +127,7 @@ def _plan(given: dict[str, Any]) -> Any:
     names, datasets = _split(given["model"], "--model"), _split(given["dataset"], "--dataset")
     named = _PLANS.get(names[0]) if len(names) == 1 else None
     plan = read_plan(named or "full")
-    known = {contestant.label: contestant for contestant in plan.contestants}
+    known = {c.label: c for shipped in ("strong", "full") for c in read_plan(shipped).contestants}
     chosen = plan.contestants if named else tuple(known.get(name, Contestant(name, name)) for name in names)
     if given["space"] and len(chosen) > 1:
         raise InputError(f"--space is for one model, but {len(chosen)} are to be tuned. Tune them one after the other.")

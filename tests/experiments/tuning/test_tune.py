@@ -216,7 +216,7 @@ class Called:
 def test_words_become_a_tuning(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called = Called()
     monkeypatch.setattr("recbole_vagnn.experiments.tuning.tune.tune", called)
-    words = ("--model", "VAGNN-interactions, BPR", "--trials", "7", "--epochs", "9", "--hours", "0.5", "--seed", "3")
+    words = ("--model", "VAGNN-interactions, BPR, RecencyGCN", "--trials", "7", "--epochs", "9", "--hours", "0.5", "--seed", "3")
     more = ("--patience", "4", "--search", "random", "--grace", "12", "--reduction-factor", "2", "--final-seeds", "0")
     places = ("--cpus-per-trial", "2", "--gpus-per-trial", "0.25", "--ray-address", "auto", "--resume")
     call(tmp_path / "out", toy, *words, *more, *places)
@@ -224,6 +224,7 @@ def test_words_become_a_tuning(toy: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert asked.plan.contestants == (
         Contestant("VAGNN-interactions", "VAGNN", {"aux_pairs": "interactions"}),
         Contestant("BPR", "BPR"),
+        Contestant("RecencyGCN", "CreatorRecencyGCN", {"creators": False}),
     )
     assert (asked.plan.datasets, asked.plan.options) == (("toy",), {"epochs": 9, "stopping_step": 4})
     assert asked.budget == Budget(trials=7, seconds=1800.0, search="random", seed=3, grace=12, reduction=2.0)
