@@ -18,7 +18,10 @@ _HOUR = 3600.0
 
 @click.command()
 @click.option(
-    "--model", "-m", required=True, help="Models or labels of the shipped plans, separated by commas; or full, paper, strong."
+    "--model",
+    "-m",
+    required=True,
+    help="Models or labels of plans, separated by commas; or full, paper, strong.",
 )
 @click.option("--dataset", "-d", default="ml-100k-director", show_default=True, help="Data sets, separated by commas.")
 @click.option(

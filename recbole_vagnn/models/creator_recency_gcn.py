@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recbole_vagnn.data.history import Bags, Histories
+from recbole_vagnn.data.history import Histories
 from recbole_vagnn.data.sampler import AuxiliarySampler
 from recbole_vagnn.data.tripartite import TripartiteGraph
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.models.graph_recommender import GraphOptions
+from recbole_vagnn.models.seen import Seen, SeenBefore, SeenOtherwise
 from recbole_vagnn.models.xsimgcl import XSimGCL, XSimGCLOptions
 from recbole_vagnn.nn.losses import bpr_loss, squared_norm_of_rows
 from recbole_vagnn.nn.passes import Pass, Weights, layer_mean, run_passes, single_layer
@@ -39,6 +40,7 @@ class CreatorRecencyOptions(XSimGCLOptions):
     creators: bool = True
     vlogger_weight: float = 0.0
     first_layer: int = 1
+    history: str = "auto"
     recency_weight: float = 3.0
     recency_decay: float = 0.8
     recency_length: int = 50
@@ -49,6 +51,7 @@ class CreatorRecencyOptions(XSimGCLOptions):
         super().__post_init__()
         for name in ("creators", "directed"):
             self.require_flag(name)
+        self.require_choice("history", ("auto", "before", "others"))
         for name in ("vlogger_weight", "recency_weight", "aux_weight"):
             self.require_number(name, 0)
         self.require_number("first_layer", 0, 1, whole=True)
@@ -68,17 +71,18 @@ class CreatorRecencyGCN(XSimGCL):
 
     where :math:`v_1, v_2, \dots` are the user's training items in order of time, t of them are before the positive item
     in training and all of them in prediction, Γ is the sum of the weights, and q, with ``directed``, is what an item
-    says of those after it and not of those before it. An unknown creator adds nothing. Loss: the objective on s, plus
-    λ × XSimGCL's contrast over users, items and creators, plus ``reg_weight`` × ½‖Θ‖²/B, plus ``aux_weight`` × BPR on
-    creator recommendation :math:`z_u \cdot z_p`.
+    says of those after it and not of those before it. Where the split knows no order (``history: others``), the sum in
+    training is over all of the user's items but the positive, all alike. An unknown creator adds nothing. Loss: the
+    objective on s, plus λ × XSimGCL's contrast over users, items and creators, plus ``reg_weight`` × ½‖Θ‖²/B, plus
+    ``aux_weight`` × BPR on creator recommendation :math:`z_u \cdot z_p`.
 
     Args:
         config: RecBole's Config; options are those of :class:`CreatorRecencyOptions`.
         dataset: the training split, its interactions in order of time; nothing else enters graph and histories.
 
     Raises:
-        InputError: an option is out of range, creators are wanted and the data set has none, or recency is and the
-            split is not by time.
+        InputError: an option is out of range, creators are wanted and the data set has none, or ``history: before`` is
+            and the split is not by time.
     """
 
     loss_names = ("bpr", "contrast", "l2", "vlogger")
@@ -88,25 +92,27 @@ class CreatorRecencyGCN(XSimGCL):
     def __init__(self, config: Config, dataset: VloggerDataset) -> None:
         self.vlogger_nodes = bool(config["creators"])  # type: ignore[misc]  # the base builds its graph by it
         super().__init__(config, dataset)
-        self._histories = self._build_histories(config, dataset)
+        self._seen = self._build_seen(config, dataset)
         self.source_embedding = None
-        if self._histories is not None and self.options.directed:
+        if self._seen is not None and self.options.directed:
             self.source_embedding = nn.Embedding(self.n_items, self.options.embedding_size)
             nn.init.zeros_(self.source_embedding.weight)
         self._auxiliary = self._build_auxiliary(config, dataset)
 
     # --- construction -----------------------------------------------------------------------------------------
 
-    def _build_histories(self, config: Config, dataset: VloggerDataset) -> Histories | None:
-        options = self.options
+    def _build_seen(self, config: Config, dataset: VloggerDataset) -> Seen | None:
+        options, timed = self.options, config["eval_args"]["order"] == "TO"
         if options.recency_weight == 0:
             return None
-        if config["eval_args"]["order"] != "TO":
+        if options.history == "others" or not (timed or options.history == "before"):
+            return SeenOtherwise(dataset.interactions())
+        if not timed:
             raise InputError(
-                "CreatorRecencyGCN ranks by what a user saw last, but the split is not by time: set `order: TO` in "
-                "`eval_args`, or `recency_weight: 0`."
+                "CreatorRecencyGCN shall rank by what a user saw before, but the split is not by time: set `order: TO` "
+                "in `eval_args`, or `history: others`."
             )
-        return Histories.from_dataset(dataset, options.recency_decay, options.recency_length)
+        return SeenBefore(Histories.from_dataset(dataset, options.recency_decay, options.recency_length))
 
     def _build_auxiliary(self, config: Config, dataset: VloggerDataset) -> AuxiliarySampler | None:
         if self.options.aux_weight == 0 or not self.vlogger_nodes:
@@ -156,26 +162,16 @@ class CreatorRecencyGCN(XSimGCL):
         return ranking, contrast, self.regulariser(users, positives, chosen), self._auxiliary_bpr(nodes, len(users))
 
     def _states(self, nodes: Tensor, items: Tensor, users: Tensor, positives: Tensor) -> Tensor:
-        """The share's users as they were before their positive items, (n, d)."""
+        """The share's users as they are without their positive items and what came after, (n, d)."""
         own, good = self.share.of(users, positives)
         vectors = functional.embedding(own, nodes)
-        if self._histories is None:
+        if self._seen is None:
             return vectors
-        bags = self._histories.before(own.cpu().numpy(), good.cpu().numpy())
-        return vectors + self._recent(bags, items)
+        return vectors + self.options.recency_weight * self._seen.around(own, good, self._sources(items))
 
-    def _recent(self, bags: Bags, items: Tensor) -> Tensor:
-        """β × the weighted means of bags of items, (n, d)."""
-        sources = items if self.source_embedding is None else items + self.source_embedding.weight
-        means = functional.embedding_bag(
-            bags.items.to(items.device),
-            sources,
-            bags.offsets.to(items.device),
-            mode="sum",
-            per_sample_weights=bags.weights.to(items),
-            include_last_offset=True,
-        )
-        return self.options.recency_weight * means
+    def _sources(self, items: Tensor) -> Tensor:
+        """x + q of all items, (n_items, d): what they say of those after them."""
+        return items if self.source_embedding is None else items + self.source_embedding.weight
 
     def _auxiliary_bpr(self, nodes: Tensor, size: int) -> Tensor:
         """BPR of creators for as many triples as the batch has; the share's part."""
@@ -208,4 +204,6 @@ class CreatorRecencyGCN(XSimGCL):
     def compute_vectors(self) -> tuple[Tensor, Tensor]:
         """a of all users after their last training item, (n_users, d), and x of all items, (n_items, d)."""
         users, items = super().compute_vectors()
-        return (users if self._histories is None else users + self._recent(self._histories.all(), items)), items
+        if self._seen is not None:
+            users = users + self.options.recency_weight * self._seen.everything(self._sources(items))
+        return users, items

@@ -29,7 +29,8 @@ class LinearOptions(Options):
 
     Attributes:
         creator_weight: w ≥ 0, weight of a common creator against a common user; 0 = without creators.
-        recency_decay: γ in (0, 1], weight of a user's item against that of their next one, in ranking; 1 = all alike.
+        recency_decay: γ in (0, 1], weight of a user's item against that of their next one, in ranking; 1 = all alike,
+            as also where the split is not by time, and so knows no order.
 
     Raises:
         InputError: a value is out of its range.
@@ -69,7 +70,8 @@ class LinearRecommender(GeneralRecommender):
         super().__init__(config, dataset)
         self.options: Any = self.options_class.from_config(config.__getitem__)
         rows = sp.csr_matrix(dataset.interactions(), dtype=np.float32)
-        self._rows = rows if self.options.recency_decay == 1 else self._decayed(dataset)
+        ordered = config["eval_args"]["order"] == "TO"
+        self._rows = self._decayed(dataset) if ordered and self.options.recency_decay < 1 else rows
         self._weights = self.item_weights(self._stacked(rows, dataset))
         self.unused = nn.Parameter(torch.zeros(1))  # RecBole's optimiser wants one
 

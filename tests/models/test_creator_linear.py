@@ -17,7 +17,7 @@ from recbole_vagnn.errors import InputError
 from recbole_vagnn.models.creator_ease import CreatorEASEOptions
 from recbole_vagnn.models.creator_item_knn import CreatorItemKNNOptions
 from tests.helpers import make_config
-from tests.models.cases import training_edges
+from tests.models.cases import RANDOM_SPLIT, training_edges
 from tests.models.dense import Data, interaction, random_triples
 from tests.runs import run_toy, write_toy
 
@@ -110,6 +110,12 @@ def test_decay_weighs_a_users_items_by_their_place_from_the_last(data: Data, nam
         rows[u, seen] = np.array(share) / sum(share)
     np.testing.assert_allclose(all_scores(decayed).numpy(), rows @ weights, rtol=1e-4, atol=1e-6)
     assert not torch.allclose(all_scores(decayed), all_scores(plain))
+
+
+@each_model
+def test_a_random_split_has_no_last_item_and_nothing_decays(data: Data, name: str) -> None:
+    plain, decayed = (build(name, *data, {**RANDOM_SPLIT, "recency_decay": decay}) for decay in (1.0, 0.5))
+    torch.testing.assert_close(all_scores(decayed), all_scores(plain), rtol=0, atol=0)
 
 
 @each_model

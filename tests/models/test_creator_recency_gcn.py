@@ -7,13 +7,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from recbole_vagnn.defaults import property_file, read_yaml, variants
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.models.creator_recency_gcn import CreatorRecencyOptions
+from recbole_vagnn.models.seen import SeenBefore, SeenOtherwise
 from recbole_vagnn.runner import run
 from tests.models.cases import RANDOM_SPLIT
 from tests.models.dense import (
@@ -54,6 +57,7 @@ ALL: dict[str, Any] = {
 PARTS: dict[str, dict[str, Any]] = {
     "everything": {},
     "no creators": {"creators": False},
+    "all others": {"history": "others"},
     "no recency": {"recency_weight": 0.0},
     "no second vectors": {"directed": False},
     "layer 0": {"first_layer": 0, "n_layers": 3},
@@ -77,9 +81,13 @@ def histories(data: Data) -> dict[int, list[int]]:
     return found
 
 
-def recent(model: Any, parameters: dict[str, Tensor], items: Tensor, seen: list[int]) -> Tensor:
-    """β times the decayed mean of what was seen, the last first."""
+def recent(model: Any, parameters: dict[str, Tensor], items: Tensor, seen: list[int], but: int | None = None) -> Tensor:
+    """β times the decayed mean of what was seen before an item, the last first; or the mean of all others."""
     o = model.options
+    if o.history == "others":
+        sources = [items[v] + (parameters["source_embedding.weight"][v] if o.directed else 0) for v in seen if v != but]
+        return o.recency_weight * torch.stack(sources).mean(dim=0) if sources else torch.zeros_like(items[0])
+    seen = seen if but is None else seen[: seen.index(but)]
     total, weights = torch.zeros(items.shape[1], dtype=torch.float64), 0.0
     for j, v in enumerate(seen[::-1][: o.recency_length]):
         source = items[v] + (parameters["source_embedding.weight"][v] if o.directed else 0)
@@ -107,7 +115,7 @@ def dense_terms(model: Any, data: Data, p: dict[str, Tensor], batch: Any, draws:
     seen = histories(data)
     rows = []
     for u, v in zip(users.tolist(), positives.tolist(), strict=True):
-        rows.append(z[u] + (recent(model, p, items, seen[u][: seen[u].index(v)]) if o.recency_weight else 0))
+        rows.append(z[u] + (recent(model, p, items, seen[u], v) if o.recency_weight else 0))
     own = torch.stack(rows)
     chosen = torch.tensor(
         [
@@ -181,17 +189,27 @@ def test_only_what_came_before_counts_in_training(data: Data) -> None:
     model, seen = model_of(data, recency_length=50), histories(data)
     users = torch.tensor([u for u, items in seen.items() if items])
     last = torch.tensor([seen[int(u)][-1] for u in users])
-    bags = model._histories.before(users.numpy(), last.numpy())
+    bags = model._seen.histories.before(users.numpy(), last.numpy())
     cuts = bags.offsets.tolist()
     for u, v, a, b in zip(users.tolist(), last.tolist(), cuts[:-1], cuts[1:], strict=True):
         assert bags.items[a:b].tolist() == seen[u][-2::-1]
         assert v not in bags.items[a:b].tolist()
 
 
+def test_who_has_nothing_else_gets_nothing_from_others() -> None:
+    rows = sp.csr_matrix(np.array([[0, 1, 0], [0, 1, 1], [0, 0, 0]], dtype=np.float64))
+    seen, sources = SeenOtherwise(rows), torch.tensor([[9.0], [3.0], [5.0]])
+    assert seen.around(torch.tensor([0, 1, 1]), torch.tensor([1, 1, 2]), sources).tolist() == [[0.0], [5.0], [3.0]]
+    assert seen.everything(sources).tolist() == [[3.0], [4.0], [0.0]]
+
+
 def test_a_random_split_has_no_order_to_rank_by(data: Data) -> None:
-    with pytest.raises(InputError, match="recency_weight: 0"):
-        build(NAME, *data, RANDOM_SPLIT)
-    build(NAME, *data, {**RANDOM_SPLIT, "recency_weight": 0.0})
+    with pytest.raises(InputError, match="history: others"):
+        build(NAME, *data, {**RANDOM_SPLIT, "history": "before"})
+    by_itself, asked = (build(NAME, *data, {**RANDOM_SPLIT, "history": name}) for name in ("auto", "others"))
+    torch.testing.assert_close(all_scores(by_itself), all_scores(asked), rtol=0, atol=0)
+    assert isinstance(by_itself._seen, SeenOtherwise)
+    assert isinstance(build(NAME, *data)._seen, SeenBefore)
 
 
 def test_a_resumed_run_equals_one_that_never_stopped(tmp_path: Path) -> None:
@@ -214,6 +232,7 @@ def test_every_variant_trains_with_a_gradient_for_each_parameter(data: Data, var
         ("creators", 1),
         ("directed", "yes"),
         ("first_layer", 2),
+        ("history", "all"),
         ("recency_decay", 0.0),
         ("recency_decay", 1.5),
         ("recency_length", 0),

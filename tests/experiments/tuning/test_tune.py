@@ -216,7 +216,18 @@ class Called:
 def test_words_become_a_tuning(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called = Called()
     monkeypatch.setattr("recbole_vagnn.experiments.tuning.tune.tune", called)
-    words = ("--model", "VAGNN-interactions, BPR, RecencyGCN", "--trials", "7", "--epochs", "9", "--hours", "0.5", "--seed", "3")
+    words = (
+        "--model",
+        "VAGNN-interactions, BPR, RecencyGCN",
+        "--trials",
+        "7",
+        "--epochs",
+        "9",
+        "--hours",
+        "0.5",
+        "--seed",
+        "3",
+    )
     more = ("--patience", "4", "--search", "random", "--grace", "12", "--reduction-factor", "2", "--final-seeds", "0")
     places = ("--cpus-per-trial", "2", "--gpus-per-trial", "0.25", "--ray-address", "auto", "--resume")
     call(tmp_path / "out", toy, *words, *more, *places)
