@@ -123,10 +123,10 @@ def test_both_published_pairs_of_vagnn_are_tried_on_either_data_set() -> None:
 
 
 @pytest.mark.parametrize("model", ["SGL", "SimGCL", "XSimGCL", "TripartiteSimGCL", "SimGCLVlogger"])
-def test_contrastive_rivals_try_a_weak_contrast_by_both_objectives_and_as_many_points_as_vagnn(model: str) -> None:
+def test_contrastive_rivals_try_a_weak_contrast_by_both_objectives_and_no_fewer_points_than_vagnn(model: str) -> None:
     first = read_space(model, dataset="ml-100k-director").first
     assert {point["objective"] for point in first if point["ssl_weight"] == 0.01} == {"bpr", "hard"}
-    assert len(first) == len(read_space("VAGNN", dataset="ml-100k-director").first) == 5
+    assert len(first) >= len(read_space("VAGNN", dataset="ml-100k-director").first)
 
 
 @pytest.mark.parametrize("model", WITH_OBJECTIVE)
