@@ -42,7 +42,7 @@ _CPUS, _GPUS = click.FloatRange(0, min_open=True), click.FloatRange(0)
 )
 @click.option("--gpus-per-run", type=_GPUS, default=0, show_default=True, help="GPUs of a run, may be a fraction.")
 def benchmark(plan: str, out: str | None, data_path: str, resume: bool, **given: Any) -> None:
-    """Run PLAN (paper, full or a YAML file): every model on every data set, under one protocol.
+    """Run PLAN (paper, full, strong or a YAML file): every model on every data set, under one protocol.
 
     Writes tables, significance tests, figures and a report that can be mailed to --out. Finished runs are kept when it
     is killed; --resume goes on.
