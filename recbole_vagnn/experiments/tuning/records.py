@@ -12,7 +12,7 @@ from recbole_vagnn.experiments.tuning.final import FINAL, read_final
 from recbole_vagnn.experiments.tuning.importance import importance
 from recbole_vagnn.experiments.tuning.report import REPORT, SECTION, search_page
 from recbole_vagnn.experiments.tuning.section import search_section, with_runs
-from recbole_vagnn.experiments.tuning.store import SearchRecord, read, write_data, write_file
+from recbole_vagnn.experiments.tuning.store import RECORD, SearchRecord, read, write_data, write_file
 
 IMPORTANCE, FIGURES = "importance.csv", "figures"
 
@@ -29,16 +29,33 @@ def write(record: SearchRecord, folder: Path) -> list[Path]:
     Returns:
         the files.
     """
+    return [*write_data(record, folder), *_write_findings(record, folder), *write_best(record, folder)]
+
+
+def write_missing_reports(directory: Path) -> list[Path]:
+    """Draw and write again what is made of a record, where it is not there: who keeps results may leave it out.
+
+    Args:
+        directory: DIR of ``recbole-vagnn tune``, with the searches as ``DATASET/LABEL``.
+
+    Returns:
+        the files.
+    """
+    folders = [path.parent for path in sorted(directory.glob(f"*/*/{RECORD}"))]
+    bare = [folder for folder in folders if not (folder / SECTION).is_file()]
+    return [path for folder in bare for path in _write_findings(read(folder), folder)]
+
+
+def _write_findings(record: SearchRecord, folder: Path) -> list[Path]:
+    """Importance, figures and report."""
     found = importance(record)
     pictures = draw(record, found)
-    files = [
-        *write_data(record, folder),
+    text = with_runs(search_section(record, found, pictures), record.dataset, read_final(folder))
+    return [
         write_file(folder / IMPORTANCE, found.table.to_csv(index=False)),
         *(write_file(folder / FIGURES / f"{picture.kind}.png", picture.png) for picture in pictures),
+        *_write_report(folder, record, text),
     ]
-    runs = read_final(folder)
-    files += _write_report(folder, record, with_runs(search_section(record, found, pictures), record.dataset, runs))
-    return [*files, *write_best(record, folder)]
 
 
 def add_final(folder: Path, runs: pd.DataFrame) -> None:

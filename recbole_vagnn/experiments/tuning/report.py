@@ -20,7 +20,7 @@ from recbole_vagnn.experiments.tables import NONE, Cell, Table, percent_text
 from recbole_vagnn.experiments.tuning.cost import Cost, cost_of, sentences, total
 from recbole_vagnn.experiments.tuning.final import read_final
 from recbole_vagnn.experiments.tuning.section import section_name
-from recbole_vagnn.experiments.tuning.store import SearchRecord, read, write_file
+from recbole_vagnn.experiments.tuning.store import RECORD, SearchRecord, read, write_file
 from recbole_vagnn.experiments.tuning.values import duration, short
 
 REPORT, SECTION = "report.html", "section.html"
@@ -45,7 +45,7 @@ class Found:
     Attributes:
         record: it.
         final: rows of final.csv.
-        section: its section of a page.
+        section: its section of a page; empty where section.html is not there.
     """
 
     record: SearchRecord
@@ -55,8 +55,13 @@ class Found:
 
 def read_all(directory: Path) -> list[Found]:
     """All searches in ``directory/DATASET/LABEL`` that are over and written, by data set and label."""
-    folders = sorted(path.parent for path in directory.glob(f"*/*/{SECTION}"))
-    return [Found(read(folder), read_final(folder), (folder / SECTION).read_text("utf-8")) for folder in folders]
+    folders = sorted(path.parent for path in directory.glob(f"*/*/{RECORD}"))
+    return [Found(read(folder), read_final(folder), _section(folder)) for folder in folders]
+
+
+def _section(folder: Path) -> str:
+    path = folder / SECTION
+    return path.read_text("utf-8") if path.is_file() else ""
 
 
 def write_overview(directory: Path) -> list[Path]:

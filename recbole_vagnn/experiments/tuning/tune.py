@@ -119,6 +119,7 @@ def tune(
                 console.print(f"[{number}/{len(ready)}] {search.name}", highlight=False, markup=False)
                 outcome.failures += _run_one(tuning, search, reference, console)
         finally:
+            records.write_missing_reports(tuning.folder)
             outcome.files = write_overview(tuning.folder)
     return outcome
 

@@ -49,6 +49,25 @@ def test_what_was_written_is_read_again(written: tuple[SearchRecord, Path, list[
     pd.testing.assert_frame_equal(table, importance(record).table, check_dtype=False)
 
 
+def test_a_report_that_was_left_out_is_made_again_and_others_stay(tmp_path: Path) -> None:
+    bare, whole = (tmp_path / "films" / name for name in ("A", "B"))
+    for folder in (bare, whole):
+        records.write(search_record(FEW), folder)
+        records.add_final(folder, final_runs(tmp_path / "runs" / folder.name))
+    kept = {path: path.read_bytes() for path in bare.rglob("*") if path.is_file()}
+    for path in kept:
+        if path.suffix in (".html", ".png"):
+            path.unlink()
+    (whole / "report.html").write_text("as it was")
+    made = records.write_missing_reports(tmp_path)
+    assert {path for path in made if path.suffix in (".html", ".png")} == {
+        path for path in kept if path.suffix in (".html", ".png")
+    }
+    for path in made:
+        assert path.read_bytes() == kept[path]
+    assert (whole / "report.html").read_text() == "as it was"
+
+
 def test_best_yaml_has_the_winner_and_says_where_it_is_from(written: tuple[SearchRecord, Path, list[Path]]) -> None:
     record, folder, _ = written
     text = (folder / "best.yaml").read_text()

@@ -107,6 +107,15 @@ def test_a_search_without_a_score_has_empty_cells() -> None:
     assert table.loc[0, ["best", "first", "gain"]].isna().all()
 
 
+def test_a_search_whose_section_is_not_there_counts_all_the_same(tmp_path: Path) -> None:
+    for name in ("A", "B"):
+        records.write(replace(search_record(2), label=name), tmp_path / "films" / name)
+    (tmp_path / "films" / "A" / "section.html").unlink()
+    write_overview(tmp_path)
+    assert list(pd.read_csv(tmp_path / "searches.csv")["model"]) == ["A", "B"]
+    assert "2 searches" in tuned_section(tmp_path / "tuned", ["films"], ["A", "B"])
+
+
 def test_without_a_finished_search_there_is_no_overview(tmp_path: Path) -> None:
     assert write_overview(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
