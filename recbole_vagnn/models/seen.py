@@ -73,28 +73,28 @@ class SeenOtherwise:
 
     def __init__(self, interactions: sp.csr_matrix) -> None:
         self._interactions = interactions
-        self._counts = torch.from_numpy(interactions.getnnz(axis=1))
-        self._pair: tuple[Any, SparsePair] | None = None
+        self._placed: tuple[Any, SparsePair, Tensor] | None = None
 
     def around(self, users: Tensor, positives: Tensor, sources: Tensor) -> Tensor:
         """See :class:`Seen`."""
-        others = functional.embedding(users, self._sums(sources)) - functional.embedding(positives, sources)
-        return others / self._sizes(sources, but=1)[users]
+        matrix, counts = self._on_device_of(sources)
+        sums = functional.embedding(users, sparse_product(matrix, sources))
+        return (sums - functional.embedding(positives, sources)) / (counts[users] - 1).clamp(min=1)
 
     def everything(self, sources: Tensor) -> Tensor:
         """See :class:`Seen`."""
-        return self._sums(sources) / self._sizes(sources)
+        matrix, counts = self._on_device_of(sources)
+        return sparse_product(matrix, sources) / counts.clamp(min=1)
 
-    def _sums(self, sources: Tensor) -> Tensor:
+    def _on_device_of(self, sources: Tensor) -> tuple[SparsePair, Tensor]:
+        """R and the users' numbers of items, (n_users, 1), copied again when device or dtype change."""
         key = (sources.device, sources.dtype)
-        if self._pair is None or self._pair[0] != key:
-            pair = SparsePair.from_scipy(self._interactions, sources.dtype).to(sources.device)
-            self._pair = (key, pair)
-        return sparse_product(self._pair[1], sources)
-
-    def _sizes(self, sources: Tensor, but: int = 0) -> Tensor:
-        return (self._counts - but).clamp(min=1).unsqueeze(1).to(sources)
+        if self._placed is None or self._placed[0] != key:
+            matrix = SparsePair.from_scipy(self._interactions, sources.dtype).to(sources.device)
+            counts = torch.from_numpy(self._interactions.getnnz(axis=1)).unsqueeze(1).to(sources)
+            self._placed = (key, matrix, counts)
+        return self._placed[1:]
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave out what is computed again when needed."""
-        return {**self.__dict__, "_pair": None}
+        return {**self.__dict__, "_placed": None}

@@ -66,8 +66,11 @@ def add_final(folder: Path, runs: pd.DataFrame) -> None:
         runs: all rows.
     """
     write_file(folder / FINAL, runs.to_csv(index=False))
-    record, before = read(folder), (folder / SECTION).read_text("utf-8")
-    _write_report(folder, record, with_runs(before, record.dataset, runs))
+    record, section = read(folder), folder / SECTION
+    if section.is_file():
+        _write_report(folder, record, with_runs(section.read_text("utf-8"), record.dataset, runs))
+    else:
+        _write_findings(record, folder)
 
 
 def _write_report(folder: Path, record: SearchRecord, section: str) -> list[Path]:

@@ -68,6 +68,18 @@ def test_a_report_that_was_left_out_is_made_again_and_others_stay(tmp_path: Path
     assert (whole / "report.html").read_text() == "as it was"
 
 
+def test_the_winners_runs_come_to_a_search_whose_report_was_left_out(tmp_path: Path) -> None:
+    runs = final_runs(tmp_path / "runs")
+    bare, whole = tmp_path / "bare", tmp_path / "whole"
+    for folder in (bare, whole):
+        records.write(search_record(FEW), folder)
+    for path in bare.glob("*.html"):
+        path.unlink()
+    for folder in (bare, whole):
+        records.add_final(folder, runs)
+    assert (bare / "report.html").read_bytes() == (whole / "report.html").read_bytes()
+
+
 def test_best_yaml_has_the_winner_and_says_where_it_is_from(written: tuple[SearchRecord, Path, list[Path]]) -> None:
     record, folder, _ = written
     text = (folder / "best.yaml").read_text()
