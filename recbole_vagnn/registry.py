@@ -44,6 +44,7 @@ FAST_MODELS: dict[str, str] = {
     "NGCF": "recbole_vagnn.models.recbole_fast.ngcf:FastNGCF",
     "SGL": "recbole_vagnn.models.recbole_fast.sgl:FastSGL",
     "NCL": "recbole_vagnn.models.recbole_fast.ncl:FastNCL",
+    "EASE": "recbole_vagnn.models.recbole_fast.ease:FastEASE",
 }
 # RecBole's models whose `objective` can be another than bpr: made from whichever class would be picked, so
 OBJECTIVE_MODELS = ("BPR", "LightGCN", "NGCF", "SGL", "NCL")

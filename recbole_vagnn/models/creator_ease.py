@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from recbole_vagnn.errors import InputError
+from recbole_vagnn.models.item_regression import item_regression_weights
 from recbole_vagnn.models.linear import LinearOptions, LinearRecommender
-
-_MATRICES = 3  # dense ones at a time: the Gram matrix, its inverse, and the solver's copy
 
 
 @dataclass(frozen=True)
@@ -46,26 +46,22 @@ class CreatorEASE(LinearRecommender):
         dataset: the training split; nothing else is counted.
 
     Raises:
-        InputError: an option is out of range, the data set has no creators, or the dense matrices exceed the limit.
+        InputError: an option is out of range, the data set has no creators, the dense matrix exceeds the limit,
+            or ``reg_weight`` is too small for float32.
     """
 
     options_class: ClassVar[type[LinearOptions]] = CreatorEASEOptions
 
-    def item_weights(self, stacked: sp.csr_matrix) -> Any:
+    def item_weights(self, stacked: sp.csr_matrix) -> NDArray[np.float32]:
         """B, (n_items, n_items) float32, dense."""
-        n_items = stacked.shape[1]
-        self._check_memory(n_items)
-        gram = stacked.T @ stacked + self.options.reg_weight * sp.identity(n_items, dtype=np.float32)
-        inverse = np.linalg.inv(gram.toarray().astype(np.float32, copy=False))
-        weights = inverse / -np.diag(inverse)
-        np.fill_diagonal(weights, 0.0)
-        return weights
+        self._check_memory(stacked.shape[1])
+        return item_regression_weights(stacked, self.options.reg_weight)
 
     def _check_memory(self, n_items: int) -> None:
-        needed = -(-_MATRICES * 4 * n_items**2 // 2**20)
+        needed = -(-4 * n_items**2 // 2**20)  # float32
         limit = self.options.memory_limit_mb
         if needed > limit:
             raise InputError(
-                f"CreatorEASE needs about {needed:,} MiB for {_MATRICES} dense {n_items:,} × {n_items:,} matrices, "
-                f"and `memory_limit_mb` is {limit:,}. Raise it, or filter items with `item_inter_num_interval`."
+                f"CreatorEASE needs about {needed:,} MiB for a dense {n_items:,} × {n_items:,} matrix, and "
+                f" `memory_limit_mb` is {limit:,}. Raise it, or filter items with `item_inter_num_interval`."
             )

@@ -1,4 +1,4 @@
-"""RecBole's LightGCN, NGCF, SGL and NCL with a fast sparse product and a fast contrast; results equal RecBole's.
+"""RecBole's LightGCN, NGCF, SGL, NCL and EASE by faster sums: products, contrasts, an inverse. Results equal RecBole's.
 
 Each class is a subclass of RecBole's that replaces the steps that take the time. Parameters, their names, losses,
 gradients and every random draw stay, so checkpoints fit both classes and a seed gives the same training curve, to
