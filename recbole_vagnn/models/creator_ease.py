@@ -63,5 +63,5 @@ class CreatorEASE(LinearRecommender):
         if needed > limit:
             raise InputError(
                 f"CreatorEASE needs about {needed:,} MiB for a dense {n_items:,} × {n_items:,} matrix, and "
-                f" `memory_limit_mb` is {limit:,}. Raise it, or filter items with `item_inter_num_interval`."
+                f"`memory_limit_mb` is {limit:,}. Raise it, or filter items with `item_inter_num_interval`."
             )
