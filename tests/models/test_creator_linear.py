@@ -131,7 +131,9 @@ def test_too_many_items_for_a_dense_matrix_are_refused_with_their_size(
     data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = build("CreatorEASE", *data, {"memory_limit_mb": 1})
-    with pytest.raises(InputError, match=r"about 382 MiB for a dense 10,000 × 10,000 matrix, and `memory_limit_mb` is 1\."):
+    with pytest.raises(
+        InputError, match=r"about 382 MiB for a dense 10,000 × 10,000 matrix, and `memory_limit_mb` is 1\."
+    ):
         model._check_memory(10_000)
     monkeypatch.setattr(CreatorEASE, "_check_memory", refuse)
     with pytest.raises(InputError, match="refused"):
