@@ -10,10 +10,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from recbole_vagnn.experiments.tuning import snapshot
 from recbole_vagnn.experiments.tuning.board import Board
 from recbole_vagnn.experiments.tuning.journal import FAILED, STOPPED, Journal
 from recbole_vagnn.experiments.tuning.points import number_of_trials, scheduler, search_algorithm
@@ -57,7 +59,7 @@ def run_search(search: Search, data: Any, console: Console) -> SearchRecord:
         with _quiet_ray(), observer.board:
             _fit(search, data, observer)
         observer.close()
-        _remove_checkpoints(search)
+        _remove_what_resuming_needs(search)
     return search.record(journal)
 
 
@@ -73,15 +75,21 @@ class SearchObserver:
         self._known: list[str] = []
         self._failures: list[str] = []  # in a row
         self._out_of_time = False
+        self._record: Path | None = None
         self.board = Board(search.name, search.metric, search.bigger, self.total, search.epochs, console, left)
         for trial in journal.trials.values():
             if trial.state:
                 self.board.update(trial)
         journal.session()
 
-    def started(self, trial: str, config: dict[str, Any]) -> None:
+    def started(self, trial: str, config: dict[str, Any], record: Path) -> None:
+        self._record = record
         self.journal.started(trial, self.search.request.space.canonical(config))
         self.board.update(self.journal.trials[trial])
+
+    def saved(self) -> None:
+        if self._record is not None:
+            snapshot.keep(self._record, self.search.kept)
 
     def reported(self, trial: str, report: dict[str, Any]) -> None:
         if "error" in report:
@@ -153,7 +161,8 @@ def _fit(search: Search, data: Any, observer: SearchObserver) -> None:
     trainable = tune.with_resources(body, {"CPU": search.resources.cpus, "GPU": search.resources.gpus})
     mode = "max" if search.bigger else "min"
     with observed_by(observer):
-        if tune.Tuner.can_restore(str(search.experiment)):
+        if search.kept.is_file():
+            snapshot.put_back(search.kept, search.experiment)
             tune.Tuner.restore(str(search.experiment), trainable, resume_unfinished=True, resume_errored=True).fit()
             return
         tune.Tuner(
@@ -200,7 +209,8 @@ def _quiet_ray() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _remove_checkpoints(search: Search) -> None:
-    """Those of a search that is over serve nobody, and a large model's are large."""
+def _remove_what_resuming_needs(search: Search) -> None:
+    """It serves nobody when a search is over, and a large model's checkpoints are large."""
+    search.kept.unlink(missing_ok=True)
     for checkpoint in search.experiment.glob("*/checkpoint_*"):
         shutil.rmtree(checkpoint, ignore_errors=True)

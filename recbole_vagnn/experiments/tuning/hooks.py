@@ -17,8 +17,11 @@ from ray.tune.schedulers import ASHAScheduler
 class Observer(Protocol):
     """A running search."""
 
-    def started(self, trial: str, config: dict[str, Any]) -> None:
-        """A trial begins, or begins again."""
+    def started(self, trial: str, config: dict[str, Any], record: Path) -> None:
+        """A trial begins, or begins again; ``record`` is the folder in which Ray writes its record of the search."""
+
+    def saved(self) -> None:
+        """Ray has just written its record of the search."""
 
     def reported(self, trial: str, report: dict[str, Any]) -> None:
         """A trial reported an evaluation, or why it cannot be run."""
@@ -59,7 +62,7 @@ class Forwarding(Callback):  # type: ignore[misc]
     """Tells the observer of every trial."""
 
     def on_trial_start(self, *, trial: Any, **_: Any) -> None:
-        _observers[-1].started(trial.trial_id, trial.config)
+        _observers[-1].started(trial.trial_id, trial.config, Path(trial.storage.experiment_driver_staging_path))
 
     def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
         _observers[-1].reported(trial.trial_id, result)
@@ -72,6 +75,10 @@ class Forwarding(Callback):  # type: ignore[misc]
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
         _observers[-1].failed(trial.trial_id, _reason(trial))
+
+    def get_state(self) -> None:
+        """Called when the trials and the search algorithm are written, which are then of the same moment."""
+        _observers[-1].saved()
 
     def on_experiment_end(self, *, trials: list[Any], **_: Any) -> None:
         _observers[-1].all_known([trial.trial_id for trial in trials])

@@ -74,6 +74,11 @@ class Search:
         """Ray Tune's folder: its record of the search, and checkpoints of trials."""
         return self.folder / "ray"
 
+    @property
+    def kept(self) -> Path:
+        """Ray's record of the search, to go on from; only while it is not over."""
+        return self.folder / "ray.zip"
+
     @cached_property
     def config(self) -> VloggerConfig:
         """A configuration of its trials; for what all of them share."""
@@ -107,13 +112,13 @@ class Search:
         return Journal(self.folder / _JOURNAL)
 
     def open(self) -> Journal:
-        """The diary to go on with; of a search that was killed before Ray's first record of it nothing is kept.
+        """The diary to go on with; a search that was killed before Ray's record of it was kept begins anew.
 
         Raises:
             InputError: the folder holds another search, or this one with other options.
         """
         journal = self.journal()
-        if journal.over is None and not list(self.experiment.glob("experiment_state-*.json")):
+        if journal.over is None and not self.kept.is_file():
             shutil.rmtree(self.experiment, ignore_errors=True)
             (self.folder / _JOURNAL).unlink(missing_ok=True)
             write_file(self.folder / _REQUEST, json.dumps(self._description(), indent=2, ensure_ascii=False) + "\n")

@@ -20,6 +20,7 @@ _NO_DATASET = "ml-100k"  # RecBole's own example: no file of ours, nor one in a 
 # Options of the training of any model; those of its own are in its property files.
 _LEARNING = ("learning_rate", "learner", "train_batch_size", "weight_decay")
 _NESTED = ("train_neg_sample_args",)  # no plain values
+_SPEED = ("fast_propagation",)  # changes no result
 
 
 def run_configuration(
@@ -98,7 +99,7 @@ def searchable_options(model: str) -> list[str]:
     found = {key for file in files if file and file.is_file() for key in read_yaml(file)}
     if registry.model_class(model).type != ModelType.TRADITIONAL:  # type: ignore[attr-defined]
         found |= set(_LEARNING)
-    return sorted(found - {*PROTOCOL, *dataset_arguments, *_NESTED})
+    return sorted(found - {*PROTOCOL, *dataset_arguments, *_NESTED, *_SPEED})
 
 
 def _check_form(parameter: Parameter, default: Any) -> None:

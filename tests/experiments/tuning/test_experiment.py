@@ -213,6 +213,8 @@ def test_a_search_whose_driver_was_killed_goes_on_to_the_same_trials(
     assert process.wait() == -signal.SIGKILL, (tmp_path / "said").read_text()
     before = ended_trials(search)
     assert 3 <= len(before) < 8
+    for path in search.experiment.glob("*state-*"):  # the kill may hit Ray while it copies these
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     record = run_search(search, ray.put(data_of(search)), quiet_console())
     assert numbers(record) == numbers(plain[1])
     assert sum(trial.attempts == 1 and trial.trial in before for trial in record.trials) >= len(before) - 1
