@@ -82,10 +82,12 @@ class SearchObserver:
                 self.board.update(trial)
         journal.session()
 
-    def started(self, trial: str, config: dict[str, Any], record: Path) -> None:
-        self._record = record
+    def started(self, trial: str, config: dict[str, Any]) -> None:
         self.journal.started(trial, self.search.request.space.canonical(config))
         self.board.update(self.journal.trials[trial])
+
+    def records_in(self, folder: Path) -> None:
+        self._record = folder
 
     def saved(self) -> None:
         if self._record is not None:

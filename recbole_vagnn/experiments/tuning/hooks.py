@@ -17,8 +17,11 @@ from ray.tune.schedulers import ASHAScheduler
 class Observer(Protocol):
     """A running search."""
 
-    def started(self, trial: str, config: dict[str, Any], record: Path) -> None:
-        """A trial begins, or begins again; ``record`` is the folder in which Ray writes its record of the search."""
+    def started(self, trial: str, config: dict[str, Any]) -> None:
+        """A trial begins, or begins again."""
+
+    def records_in(self, folder: Path) -> None:
+        """Where Ray writes its record of the search."""
 
     def saved(self) -> None:
         """Ray has just written its record of the search."""
@@ -62,7 +65,8 @@ class Forwarding(Callback):  # type: ignore[misc]
     """Tells the observer of every trial."""
 
     def on_trial_start(self, *, trial: Any, **_: Any) -> None:
-        _observers[-1].started(trial.trial_id, trial.config, Path(trial.storage.experiment_driver_staging_path))
+        _observers[-1].records_in(Path(trial.storage.experiment_driver_staging_path))
+        _observers[-1].started(trial.trial_id, trial.config)
 
     def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
         _observers[-1].reported(trial.trial_id, result)
