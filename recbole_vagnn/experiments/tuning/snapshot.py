@@ -47,8 +47,9 @@ def put_back(archive: Path, folder: Path) -> None:
         archive: as ``keep`` left it.
         folder: of the search; all else in it stays.
     """
-    for path in folder.glob("*state-*"):
-        path.unlink()
+    for path in list(folder.iterdir()):
+        if _OF_A_SESSION.fullmatch(path.name):
+            path.unlink()
     now = time.strftime("%Y-%m-%d_%H-%M-%S")
     with zipfile.ZipFile(archive) as reader:
         for name in reader.namelist():

@@ -230,6 +230,7 @@ def test_a_search_that_is_over_is_only_read(plain: tuple[Search, SearchRecord]) 
     assert again.trials == record.trials
     assert again.epochs.equals(record.epochs)
     assert not list(search.experiment.glob("*/checkpoint_*"))
+    assert not search.kept.exists()
 
 
 @pytest.mark.parametrize(
