@@ -98,16 +98,23 @@ def _means(summary: Summary, users: Users, metrics: list[str], styles: Mapping[s
     metrics = [name for name in metrics if all(name in users.means[model] for model in models)]
     if not metrics:
         return None
+    models = best_first(users, models, metrics[0])
     figure = Figure(figsize=(9, 0.9 + 0.28 * len(models)), layout="constrained")
     for axes, metric in zip(panels(figure, metrics, sharey=True), metrics, strict=True):
         _bars(axes, {model: users.means[model][metric].to_numpy() for model in models}, styles)
         axes.set_xlabel(heading(metric))
     figure.suptitle(f"{summary.dataset}: accuracy", fontsize=10)
     caption = (
-        "Mean over test users of each user's metric averaged over seeds, with its 95 % t interval over users. Models "
+        "Mean over test users of each user's metric averaged over seeds, with its 95 % t interval over users; the best "
+        f"{heading(metrics[0])} first. Models "
         "were tested on the same users: whether two differ is told by paired tests, not by overlapping intervals."
     )
     return Picture(summary.dataset, "means", caption, to_png(figure))
+
+
+def best_first(users: Users, models: list[str], metric: str) -> list[str]:
+    """The models by falling mean of the metric; equal ones stay in their order."""
+    return sorted(models, key=lambda model: -users.means[model][metric].mean())
 
 
 def _bars(axes: Axes, values: Mapping[str, NDArray[np.float64]], styles: Mapping[str, Look]) -> None:

@@ -99,6 +99,12 @@ def test_seeds_are_averaged_for_each_user_whatever_the_order_of_rows() -> None:
     assert figures.average_seeds({}) is None
 
 
+def test_bars_are_ordered_by_the_first_metric_and_equal_models_as_in_the_plan() -> None:
+    means = {"A": [0.0, 0.5], "B": [1.0, 1.0], "C": [0.5, 0.0], "D": [1.0, 0.0]}
+    users = Users(pd.Series([3, 4]), {model: pd.DataFrame({"recall@10": values}) for model, values in means.items()})
+    assert figures.best_first(users, list("ABCD"), "recall@10") == ["B", "D", "A", "C"]
+
+
 def test_interval_is_that_of_the_t_distribution(records: Records) -> None:
     users = figures.average_seeds(dict(records.per_user()))
     assert users is not None
