@@ -33,7 +33,8 @@ class Result:
         test: test metrics of the best epoch's model, full precision.
         best_epoch: number of the best epoch, from 0.
         epochs: number of epochs trained.
-        seconds: ``load``, ``train``, ``valid``, ``test``, ``epoch`` (mean of training alone), ``total``.
+        seconds: ``load``, ``build`` (of the model; linear models are fitted there), ``train``, ``valid``, ``test``,
+            ``epoch`` (mean of training alone), ``total``.
         peak_memory_mb: largest resident set of the process so far, MiB; ``peak_gpu_memory_mb`` on a GPU.
         parameters: number of trainable parameters.
         checkpoint: path of the best epoch's .pth, or with ``keep_pth: False`` of the checkpoint folder, which is

@@ -128,6 +128,7 @@ def run(
     task = vlogger_task(loaders.datasets, loaders.follow) if config["eval_vloggers"] else None
     load_seconds = time.perf_counter() - started
     network = build_model(config, loaders.train._dataset)
+    build_seconds = time.perf_counter() - started - load_seconds
     trainer = build_trainer(config, network, fingerprint(*loaders.datasets), ranks)
     if state is not None and checkpoint is not None:
         check_same_data(state, trainer)
@@ -139,7 +140,7 @@ def run(
     # RecBole never closes its TensorBoard writer, whose thread would outlive the run.
     with _resumable_interrupts(trainer), closing(trainer.tensorboard):
         _train(trainer, loaders, reporter, on_epoch)
-        result = _evaluate(config, trainer, loaders, started, load_seconds)
+        result = _evaluate(config, trainer, loaders, started, {"load": load_seconds, "build": build_seconds})
         if ranks is not None:
             result.config["world_size"] = ranks.world
         if not first:
@@ -349,7 +350,7 @@ def _resumable_interrupts(trainer: ResumableMixin) -> Iterator[None]:
 
 
 def _evaluate(
-    config: VloggerConfig, trainer: ResumableMixin, loaders: _Loaders, started: float, load_seconds: float
+    config: VloggerConfig, trainer: ResumableMixin, loaders: _Loaders, started: float, before: dict[str, float]
 ) -> Result:
     test_started = time.perf_counter()
     test = trainer.evaluate(loaders.test, load_best_model=True)
@@ -374,7 +375,7 @@ def _evaluate(
         best_epoch=best_epoch(trainer),
         epochs=len(history),
         seconds={
-            "load": load_seconds,
+            **before,
             "train": train_seconds,
             "valid": sum(record.valid_seconds or 0.0 for record in history),
             "test": now - test_started,

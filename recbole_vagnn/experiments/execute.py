@@ -17,8 +17,7 @@ from recbole_vagnn.experiments.probe import Snapshots, measure
 from recbole_vagnn.experiments.records import RunRecord
 from recbole_vagnn.result import Result
 
-_SECONDS = {"train_seconds": "train", "epoch_seconds": "epoch", "valid_seconds": "valid", "test_seconds": "test",
-            "total_seconds": "total"}  # fmt: skip
+_SECONDS = {f"{name}_seconds": name for name in ("build", "train", "epoch", "valid", "test", "total")}
 
 
 def execute(job: Job, data_path: str | Path, threads: int, on_epoch: Callable[[Any], None] | None = None) -> RunRecord:

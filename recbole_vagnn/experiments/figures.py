@@ -135,7 +135,11 @@ def _bars(axes: Axes, values: Mapping[str, NDArray[np.float64]], styles: Mapping
 
 
 def _curves(summary: Summary, curves: Mapping[Key, pd.DataFrame], styles: Mapping[str, Look]) -> Picture | None:
-    evaluated = {key: curve.assign(seconds=curve["train_seconds"].cumsum()) for key, curve in curves.items()}
+    before = _building(summary)
+    evaluated = {
+        key: curve.assign(seconds=curve["train_seconds"].cumsum() + before.get(key[1], 0.0))
+        for key, curve in curves.items()
+    }
     evaluated = {key: curve.dropna(subset="valid") for key, curve in evaluated.items()}
     by_model = {
         model: seeds
@@ -159,7 +163,8 @@ def _curves(summary: Summary, curves: Mapping[Key, pd.DataFrame], styles: Mappin
     figure.suptitle(f"{summary.dataset}: learning curves", fontsize=10)
     caption = (
         "Metric of early stopping on validation data. Line: mean over seeds; band: lowest to highest seed. A line ends "
-        "where fewer than half of the seeds still train; a model with one epoch is a point."
+        "where fewer than half of the seeds still train; a model with one epoch is a point. Seconds: building the "
+        "model, which is where linear models are fitted, and training, without evaluation."
     )
     return Picture(summary.dataset, "curves", caption, to_png(figure))
 
@@ -196,7 +201,9 @@ def _cost(summary: Summary, metrics: list[str], styles: Mapping[str, Look]) -> P
     seconds = summary.means.get("train_seconds")
     if seconds is None or not metrics:
         return None
-    table = pd.DataFrame({"x": seconds.clip(lower=_LEAST_SECONDS), "y": summary.means[f"test_{metrics[0]}"]}).dropna()
+    table = pd.DataFrame(
+        {"x": (seconds + _building(summary)).clip(lower=_LEAST_SECONDS), "y": summary.means[f"test_{metrics[0]}"]}
+    ).dropna()
     if table.empty:
         return None
     figure = Figure(figsize=(9, 4.6), layout="constrained")
@@ -210,7 +217,10 @@ def _cost(summary: Summary, metrics: list[str], styles: Mapping[str, Look]) -> P
     figure.suptitle(f"{summary.dataset}: accuracy against cost", fontsize=10)
     legend(figure, list(table.index), styles, line=False)
     _label_points(figure, axes, table, styles)
-    caption = "Test metric and seconds of training (evaluation not counted), means over seeds. Upper left is better."
+    caption = (
+        "Test metric and seconds of building and training (evaluation not counted), means over seeds. Upper left is "
+        "better."
+    )
     return Picture(summary.dataset, "cost", caption, to_png(figure))
 
 
@@ -300,8 +310,14 @@ def _line(axes: Axes, points: list[tuple[float, float]], look: Look) -> None:
 # What they share
 
 
+def _building(summary: Summary) -> pd.Series:
+    """Seconds before the first epoch of each model; 0 where older runs did not record them."""
+    seconds = summary.means.get("build_seconds")
+    return pd.Series(0.0, index=summary.means.index) if seconds is None else seconds.fillna(0.0)
+
+
 def _seconds_axis(axes: Axes) -> None:
-    axes.set(xlabel="seconds of training (logarithmic)", xscale="log")
+    axes.set(xlabel="seconds of building and training (logarithmic)", xscale="log")
     low, high = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > _WIDE else (1.0, 2.0, 3.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))

@@ -8,9 +8,9 @@ Columns of runs.csv: ``dataset`` (under a condition ``NAME@CONDITION``), ``model
 ``settings`` ("authors" or "tuned"), ``fingerprint`` (of the split and the creators), ``protocol`` (hash of evaluation
 options), ``version`` (of this package), ``options`` (hash of the options given to the run, its seed apart), ``users``,
 ``items``, ``vloggers``, ``train``, ``valid``, ``test`` (sizes), ``best_epoch``, ``epochs``,
-``valid_<metric>``, ``test_<metric>`` (e.g. ``test_recall@10``), ``train_seconds``, ``epoch_seconds`` (training alone),
-``valid_seconds``, ``test_seconds``, ``total_seconds``, ``peak_memory_mb``, ``peak_gpu_memory_mb``, ``parameters``,
-``threads``.
+``valid_<metric>``, ``test_<metric>`` (e.g. ``test_recall@10``), ``build_seconds`` (of the model; where linear models
+are fitted), ``train_seconds``, ``epoch_seconds`` (training alone), ``valid_seconds``, ``test_seconds``,
+``total_seconds``, ``peak_memory_mb``, ``peak_gpu_memory_mb``, ``parameters``, ``threads``.
 
 Columns of per_user files: ``user`` (original id), ``history`` (training interactions), and the test metrics without
 prefix (``recall@10``, …), float64. Columns of curves files: ``epoch`` (from 0), ``loss``, ``valid`` (the metric of

@@ -29,6 +29,7 @@ LEGEND = (
     f"{NONE} = no run."
 )
 _COST = {  # column → heading
+    "build_seconds": "Building s",
     "train_seconds": "Training s",
     "epoch_seconds": "s per epoch",
     "epochs": "Epochs",
@@ -171,6 +172,7 @@ def _cost(summary: Summary) -> Table:
     columns = [Column(name, _COST[name], 0, {"parameters": 0, "epochs": 1}.get(name)) for name in present]
     threads = summary.facts["threads"]
     notes = [
+        "Building is what comes before the first epoch, data apart; linear and counting models are fitted there. "
         "Training is the sum of its epochs, without evaluation. Memory is the largest of the run's process. Parameters "
         "are those that gradients train: linear and counting models keep theirs elsewhere."
     ]

@@ -50,7 +50,7 @@ def test_row_has_the_values_of_the_result(run_and_record: tuple[Result, RunRecor
     assert {name: row[f"valid_{name}"] for name in result.valid} == result.valid
     assert {name: row[name] for name in result.sizes} == result.sizes
     assert (row["best_epoch"], row["epochs"]) == (result.best_epoch, 2)
-    for name in ("train", "epoch", "valid", "test", "total"):
+    for name in ("build", "train", "epoch", "valid", "test", "total"):
         assert row[f"{name}_seconds"] == result.seconds[name] > 0
     assert row["parameters"] == result.parameters > 0
     assert row["peak_memory_mb"] == result.peak_memory_mb > 50

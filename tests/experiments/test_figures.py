@@ -105,6 +105,17 @@ def test_bars_are_ordered_by_the_first_metric_and_equal_models_as_in_the_plan() 
     assert figures.best_first(users, list("ABCD"), "recall@10") == ["B", "D", "A", "C"]
 
 
+def test_seconds_of_cost_and_curves_begin_with_building_the_model(records: Records) -> None:
+    (summary,) = summarise(records.runs)
+    assert figures._building(summary).to_dict() == dict.fromkeys(summary.means.index, 0.5)
+    (older,) = summarise(records.runs.drop(columns="build_seconds"))
+    assert figures._building(older).to_dict() == dict.fromkeys(older.means.index, 0.0)
+    curves, styles = dict(records.curves()), looks(MODELS, [])
+    pictures = (figures.draw(one, None, curves, styles) for one in (summary, older))
+    for one, other in zip(*pictures, strict=True):
+        assert one.png != other.png, one.kind
+
+
 def test_interval_is_that_of_the_t_distribution(records: Records) -> None:
     users = figures.average_seeds(dict(records.per_user()))
     assert users is not None

@@ -33,8 +33,9 @@ _FAIRNESS = (
 _NOTES = (
     "Gain: of the best validation score over the point tried first. The best of several scores is optimistic, the more "
     "so the more trials there were.",
-    "Time: of training and validation, summed over trials. Saved: what early stopping saved, an estimate: had each "
-    "stopped trial trained as long as the others of its search did on average.",
+    "Time: of training and validation, summed over trials; what is computed before the first epoch, as linear models "
+    "do, is in the wall time alone. Saved: what early stopping saved, an estimate: had each stopped trial trained as "
+    "long as the others of its search did on average.",
 )
 
 
