@@ -106,8 +106,8 @@ def _means(summary: Summary, users: Users, metrics: list[str], styles: Mapping[s
     figure.suptitle(f"{summary.dataset}: accuracy", fontsize=10)
     caption = (
         "Mean over test users of each user's metric averaged over seeds, with its 95 % t interval over users; the best "
-        f"{heading(metrics[0])} first. Models were tested on the same users: whether two differ is told by paired tests, "
-        "not by overlapping intervals."
+        f"{heading(metrics[0])} first. Models were tested on the same users: whether two differ is told by paired "
+        "tests, not by overlapping intervals."
     )
     return Picture(summary.dataset, "means", caption, to_png(figure))
 
