@@ -291,9 +291,9 @@ class VAGNN(InnerProductRecommender):
             [self.vlogger_of[good], self.vlogger_of[bad], *triple[1:], contrasted[2]],
         )
         found = [[look_up(table, ids) for table, ids in zip(view, wanted, strict=True)] for view in views]
+        last = [[of_kind.pop() for of_kind in of_view] for of_view in found]
         joined = [[side_by_side(parts) for parts in zip(*kind, strict=True)] for kind in zip(*found, strict=True)]
-        (u, aux_user, _), (v_good, v_bad, _), (p_good, p_bad, *aux, _) = joined
-        last = [[of_kind[-1] for of_kind in of_view] for of_view in found]
+        (u, aux_user), (v_good, v_bad), (p_good, p_bad, *aux) = joined
         return Rows(u, (v_good, p_good), (v_bad, p_bad), (aux_user, *aux), last)
 
     def _chosen_negatives(self, views: Sequence[View], users: Tensor, candidates: Tensor) -> Tensor:
