@@ -1,24 +1,19 @@
-"""Keep freed memory in the process for the next step, and give what has piled up back now and then.
+"""Keep freed memory in the process, and keep it in one piece.
 
 Every training step allocates and frees the same few megabytes. By default glibc hands such blocks back to the
 kernel at once and faults every page in again at the next step, which takes longer than the arithmetic on them.
-
-Kept blocks have other sizes in each step (a batch has another number of different nodes), so the gaps between them
-grow: by 12 MB a step of VA-GNN with batches of 32,768 on 10^7 interactions, that is by 3 GiB an epoch.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
-import time
-from collections.abc import Callable
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _TRIM_BYTES = 2**31 - 1  # mallopt takes a C int
 _MMAP_BYTES = 32 * 2**20  # the largest value glibc accepts
-# Between two returns: faulting the pages in again takes some tenths of a second at a GiB.
-RETURN_SECONDS = 30.0
+_KERNELS, _MOST_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", 16  # a step of VA-GNN compiles six
 
 
 def keep_freed_memory() -> bool:
@@ -26,43 +21,21 @@ def keep_freed_memory() -> bool:
 
     Affects speed alone. Returns whether it took effect; on other systems nothing is done.
     """
-    mallopt = _of_glibc("mallopt")
-    return bool(mallopt and mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES) and mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES))
-
-
-def give_back_freed_memory() -> bool:
-    """Let glibc return every page of the heap on which nothing lives to the kernel.
-
-    Affects speed alone. Returns whether any was returned; on other systems nothing is done.
-    """
-    trim = _of_glibc("malloc_trim")
-    return bool(trim and trim(ctypes.c_size_t(0)))
-
-
-class FreedMemory:
-    """Gives freed memory back at most once in some seconds.
-
-    Args:
-        seconds: between two returns, and before the first.
-        clock: seconds on a clock that only goes forward.
-    """
-
-    def __init__(self, seconds: float = RETURN_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
-        self._seconds, self._clock = seconds, clock
-        self._due = clock() + seconds
-
-    def give_back_if_due(self) -> bool:
-        """To be called often, from where much has just been freed. Returns whether it was due."""
-        now = self._clock()
-        if now < self._due:
-            return False
-        self._due = now + self._seconds
-        give_back_freed_memory()
-        return True
-
-
-def _of_glibc(name: str) -> Callable[..., int] | None:
-    """A function of the C library; None outside of Linux, or where its library (musl) lacks it."""
     if not sys.platform.startswith("linux"):
-        return None
-    return getattr(ctypes.CDLL(None), name, None)
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent in musl
+    if mallopt is None:
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES) and mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES))
+
+
+def keep_few_kernels() -> None:
+    """Let oneDNN keep 16 compiled kernels instead of 1,024, unless the environment asks for another number.
+
+    It compiles one for each shape, of gelu for instance, and a batch of ours has another number of different nodes
+    each time. These kernels are never used again, and lie in the heap between the blocks of the steps, which then
+    no longer fit into the gaps: with batches of 32,768 on 10^7 interactions VA-GNN's memory grew by 12 MB a step.
+
+    To be called before oneDNN's first kernel; later it does nothing. Affects memory and speed alone.
+    """
+    os.environ.setdefault(_KERNELS, str(_MOST_KERNELS))

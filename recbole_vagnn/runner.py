@@ -18,7 +18,7 @@ from recbole.data import data_preparation
 from recbole.utils import EvaluatorType, ModelType, get_trainer, init_logger, init_seed
 
 from recbole_vagnn import registry
-from recbole_vagnn.allocator import keep_freed_memory
+from recbole_vagnn.allocator import keep_few_kernels, keep_freed_memory
 from recbole_vagnn.config import VloggerConfig
 from recbole_vagnn.data.fingerprint import fingerprint
 from recbole_vagnn.data.follow import FollowPairs
@@ -181,6 +181,7 @@ def begin(
 def set_up_process(config: VloggerConfig, writes_log: bool = True) -> None:
     """Threads, log file and warnings of this process."""
     keep_freed_memory()
+    keep_few_kernels()
     if config["device"].type == "cuda":
         torch.cuda.reset_peak_memory_stats()  # an earlier run of this process is no part of this one's peak
     if config["torch_threads"]:

@@ -23,7 +23,6 @@ import torch
 from recbole.trainer import Trainer
 from recbole.utils import set_color
 
-from recbole_vagnn.allocator import FreedMemory
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.evaluation import RecordingEvaluator, TopkCollector
 
@@ -77,7 +76,6 @@ class ResumableMixin(Trainer):
         self._train_data: Any = None
         self._restored: dict[str, Any] | None = None
         self._saves_state = True
-        self._freed_memory = FreedMemory()
 
     # --- training ---------------------------------------------------------------------------------------------
 
@@ -113,8 +111,8 @@ class ResumableMixin(Trainer):
         if hasattr(self.model, "begin_epoch"):
             self.model.begin_epoch(epoch_idx)
         started = time.perf_counter()
-        if loss_func is None:
-            loss_func = self._watched_loss(len(train_data))
+        if loss_func is None and self.on_batch is not None:
+            loss_func = self._counting_loss(len(train_data))
         losses = self._train_batches(train_data, epoch_idx, loss_func, show_progress)
         named = {name: value / len(train_data) for name, value in self._named(losses).items()}
         self.history.append(EpochRecord(epoch_idx, time.perf_counter() - started, named))
@@ -124,16 +122,14 @@ class ResumableMixin(Trainer):
         """RecBole's loop over the batches of an epoch; returns the sum of each term of the loss."""
         return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
 
-    def _watched_loss(self, n_batches: int) -> Callable[..., Any]:
-        """The model's loss; before it the listener is told, and the memory of earlier batches given back if due."""
+    def _counting_loss(self, n_batches: int) -> Callable[..., Any]:
         done = 0
 
         def loss(*args: Any, **kwargs: Any) -> Any:
             nonlocal done
             done += 1
-            if self.on_batch is not None:
-                self.on_batch(done, n_batches)
-            self._freed_memory.give_back_if_due()
+            assert self.on_batch is not None
+            self.on_batch(done, n_batches)
             return self.model.calculate_loss(*args, **kwargs)
 
         return loss

@@ -13,11 +13,10 @@ import pytest
 import torch
 from recbole.quick_start import load_data_and_model
 
-from recbole_vagnn.allocator import FreedMemory, give_back_freed_memory
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.runner import run
 from tests.helpers import write_dataset
-from tests.runs import SMALL, numbers, options_for, run_toy, write_toy
+from tests.runs import numbers, options_for, run_toy, write_toy
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +37,6 @@ def test_another_seed_gives_other_numbers_on_the_same_split(toy: Path, result: A
     other = run_toy(toy, {"epochs": 3, "seed": 7})
     assert other.history[0]["losses"] != result.history[0]["losses"]
     assert other.fingerprint == result.fingerprint
-
-
-def test_every_batch_asks_whether_freed_memory_is_due_to_go_back(
-    toy: Path, result: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where nobody listens to the batches; and the numbers do not depend on it."""
-    asked: list[bool] = []
-    monkeypatch.setattr(FreedMemory, "give_back_if_due", lambda _: asked.append(give_back_freed_memory()))
-    assert numbers(run_toy(toy, {"epochs": 3})) == numbers(result)
-    assert len(asked) == 3 * math.ceil(result.sizes["train"] / SMALL["train_batch_size"])
 
 
 def naive_metrics(scores: list[list[float]], known: list[set[int]], wanted: list[int], k: int) -> tuple[float, float]:

@@ -74,13 +74,14 @@ def measure(job: Job) -> dict[str, Any]:
     """
     import torch
 
-    from recbole_vagnn.allocator import keep_freed_memory
+    from recbole_vagnn.allocator import keep_few_kernels, keep_freed_memory
 
     from .contestants import CONTESTANTS, RECBOLE, Competitor, first_batches
     from .data import load_ours, load_recbole
 
     _imports()
     keep_freed_memory()
+    keep_few_kernels()
     torch.set_num_threads(job.threads)
     contestant, folder = CONTESTANTS[job.contestant], Path(job.folder)
     imports, watch, phases = resident_mib(), LoadWatch(), _Phases()

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from recbole_vagnn.allocator import keep_freed_memory
+from recbole_vagnn.allocator import keep_few_kernels, keep_freed_memory
 
 from .agreement import Agreement, check
 from .alone import Job, run_in_child
@@ -63,6 +63,7 @@ class Suite:
     def __init__(self, plan: Plan, folder: Path, told: Callable[[str], None]) -> None:
         self.plan, self._folder, self._told = plan, folder, told
         self.loads: dict[str, Load] = {}
+        keep_few_kernels()
         keep_freed_memory()  # as every run of ours does; it speeds RecBole's classes up as well
         torch.set_num_threads(max(plan.threads))
         told("simulating and loading the data")
