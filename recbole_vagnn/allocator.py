@@ -10,23 +10,28 @@ import ctypes
 import os
 import sys
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 _TRIM_BYTES = 2**31 - 1  # mallopt takes a C int
 _MMAP_BYTES = 32 * 2**20  # the largest value glibc accepts
+_MMAPPED_BLOCKS = 65_536  # glibc's own
 _KERNELS, _MOST_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", 16  # a step of VA-GNN compiles six
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc reuse freed blocks of up to 32 MiB instead of returning them to the kernel.
+    """Let glibc reuse freed blocks of up to 32 MiB instead of returning them to the kernel; larger ones go back.
 
     Affects speed alone. Returns whether it took effect; on other systems nothing is done.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent in musl
-    if mallopt is None:
-        return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES) and mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES))
+    return _set((_M_MMAP_MAX, _MMAPPED_BLOCKS), (_M_MMAP_THRESHOLD, _MMAP_BYTES), (_M_TRIM_THRESHOLD, _TRIM_BYTES))
+
+
+def keep_large_blocks() -> bool:
+    """Keep freed blocks of any size, until :func:`keep_freed_memory` is called again.
+
+    For training: from some 10^5 users on a table of vectors is larger than 32 MiB, and a step frees dozens. While data
+    are loaded it would keep in the process what is needed once. Returns whether it took effect.
+    """
+    return _set((_M_MMAP_MAX, 0))
 
 
 def keep_few_kernels() -> None:
@@ -39,3 +44,10 @@ def keep_few_kernels() -> None:
     To be called before oneDNN's first kernel; later it does nothing. Affects memory and speed alone.
     """
     os.environ.setdefault(_KERNELS, str(_MOST_KERNELS))
+
+
+def _set(*options: tuple[int, int]) -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent in musl
+    return mallopt is not None and all(mallopt(*option) for option in options)

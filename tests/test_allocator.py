@@ -1,4 +1,4 @@
-"""Compiled kernels that nobody uses again do not pile up."""
+"""What a step frees stays in the process; compiled kernels that nobody uses again do not."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ import sys
 
 import pytest
 
+HEAP = """
+class Heap(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena a b c mmapped d e used free f".split()]
+
+mallinfo = ctypes.CDLL(None).mallinfo2
+mallinfo.restype = Heap
+"""
+
 # gelu of 500 shapes, as the projection heads meet them; oneDNN reads the limit once, so each case is a process.
 PROGRAM = """
 import ctypes, os
 import torch
 from recbole_vagnn.allocator import keep_few_kernels
 
-class Heap(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_size_t) for name in "arena a b c mmapped d e used free f".split()]
-
-mallinfo = ctypes.CDLL(None).mallinfo2
-mallinfo.restype = Heap
+{heap}
 {call}
 torch.set_num_threads(1)
 torch.nn.functional.gelu(torch.zeros(1, 16))
@@ -30,15 +34,18 @@ print(os.environ.get("ONEDNN_PRIMITIVE_CACHE_CAPACITY"), mallinfo().used - befor
 
 
 def kept(call: str) -> tuple[str, int]:
-    command = [sys.executable, "-c", PROGRAM.format(call=call)]
+    command = [sys.executable, "-c", PROGRAM.format(heap=HEAP, call=call)]
     limit, grown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return limit, int(grown)
 
 
-@pytest.mark.skipif(
+glibc = pytest.mark.skipif(
     not sys.platform.startswith("linux") or not hasattr(ctypes.CDLL(None), "mallinfo2"),
     reason="not told what is in use",
 )
+
+
+@glibc
 def test_only_sixteen_compiled_kernels_stay() -> None:
     _, all_of_them = kept("")
     limit, few = kept("keep_few_kernels()")
@@ -51,3 +58,25 @@ def test_only_sixteen_compiled_kernels_stay() -> None:
 def test_a_limit_of_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "300")
     assert kept("keep_few_kernels()")[0] == "300"
+
+
+# Large blocks come from mmap, and go back at once, but between keep_large_blocks and keep_freed_memory. The third does
+# not fit where the second was.
+BLOCKS = """
+import ctypes
+from recbole_vagnn.allocator import keep_freed_memory, keep_large_blocks
+{heap}
+for change, mib in ((keep_freed_memory, 64), (keep_large_blocks, 64), (keep_freed_memory, 256)):
+    took_effect = change()
+    before = mallinfo().mmapped
+    block = bytearray(mib * 2**20)
+    print(took_effect, (mallinfo().mmapped - before) // 2**20)
+    del block
+"""
+
+
+@glibc
+def test_large_blocks_are_kept_from_training_until_the_next_data_are_loaded() -> None:
+    command = [sys.executable, "-c", BLOCKS.format(heap=HEAP)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\n")
+    assert printed[:3] == ["True 64", "True 0", "True 256"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from recbole_vagnn.allocator import keep_few_kernels, keep_freed_memory
+from recbole_vagnn.allocator import keep_few_kernels, keep_freed_memory, keep_large_blocks
 
 from .agreement import Agreement, check
 from .alone import Job, run_in_child
@@ -63,8 +63,8 @@ class Suite:
     def __init__(self, plan: Plan, folder: Path, told: Callable[[str], None]) -> None:
         self.plan, self._folder, self._told = plan, folder, told
         self.loads: dict[str, Load] = {}
-        keep_few_kernels()
         keep_freed_memory()  # as every run of ours does; it speeds RecBole's classes up as well
+        keep_few_kernels()
         torch.set_num_threads(max(plan.threads))
         told("simulating and loading the data")
         simulate(folder, plan.size)
@@ -121,6 +121,7 @@ class Suite:
     def with_threads(self, threads: int) -> dict[str, Any]:
         """The stages that depend on the number of threads."""
         before, rounds = torch.get_num_threads(), self.plan.rounds
+        keep_large_blocks()  # as training does
         torch.set_num_threads(threads)
         label = f"{threads} thread{'s' if threads > 1 else ''}"
         epoch_seconds = float("inf") if self.plan.full else self.plan.seconds / _EPOCHS
