@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 _TRIM_BYTES = 2**31 - 1  # mallopt takes a C int
@@ -22,16 +24,20 @@ def keep_freed_memory() -> bool:
 
     Affects speed alone. Returns whether it took effect; on other systems nothing is done.
     """
-    return _set((_M_MMAP_MAX, _MMAPPED_BLOCKS), (_M_MMAP_THRESHOLD, _MMAP_BYTES), (_M_TRIM_THRESHOLD, _TRIM_BYTES))
+    return _set((_M_MMAP_THRESHOLD, _MMAP_BYTES), (_M_TRIM_THRESHOLD, _TRIM_BYTES))
 
 
-def keep_large_blocks() -> bool:
-    """Keep freed blocks of any size, until :func:`keep_freed_memory` is called again.
+@contextmanager
+def large_blocks_kept() -> Iterator[bool]:
+    """Keep freed blocks of any size as long as the block of code runs; yields whether it took effect.
 
     For training: from some 10^5 users on a table of vectors is larger than 32 MiB, and a step frees dozens. While data
-    are loaded it would keep in the process what is needed once. Returns whether it took effect.
+    are loaded it would keep in the process what is needed once.
     """
-    return _set((_M_MMAP_MAX, 0))
+    try:
+        yield _set((_M_MMAP_MAX, 0))
+    finally:
+        _set((_M_MMAP_MAX, _MMAPPED_BLOCKS))
 
 
 def keep_few_kernels() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recbole_vagnn.allocator import large_blocks_kept
 from recbole_vagnn.config import VloggerConfig
 from recbole_vagnn.data.selection import SelectionData
 from recbole_vagnn.runner import (
@@ -97,7 +98,7 @@ def fit(
             on_evaluation(_evaluation(trainer, record))
 
     trainer.on_epoch = tell
-    with closing(trainer.tensorboard):
+    with large_blocks_kept(), closing(trainer.tensorboard):
         trainer.fit(train, valid, saved=False)
 
 

@@ -18,7 +18,7 @@ from recbole.data import data_preparation
 from recbole.utils import EvaluatorType, ModelType, get_trainer, init_logger, init_seed
 
 from recbole_vagnn import registry
-from recbole_vagnn.allocator import keep_few_kernels, keep_freed_memory
+from recbole_vagnn.allocator import keep_few_kernels, keep_freed_memory, large_blocks_kept
 from recbole_vagnn.config import VloggerConfig
 from recbole_vagnn.data.fingerprint import fingerprint
 from recbole_vagnn.data.follow import FollowPairs
@@ -138,7 +138,7 @@ def run(
     if ranks is not None and (note := note_on(network, config)):
         reporter.console.print(note, highlight=False, soft_wrap=True)
     # RecBole never closes its TensorBoard writer, whose thread would outlive the run.
-    with _resumable_interrupts(trainer), closing(trainer.tensorboard):
+    with large_blocks_kept(), _resumable_interrupts(trainer), closing(trainer.tensorboard):
         _train(trainer, loaders, reporter, on_epoch)
         result = _evaluate(config, trainer, loaders, started, {"load": load_seconds, "build": build_seconds})
         if ranks is not None:

@@ -23,7 +23,6 @@ import torch
 from recbole.trainer import Trainer
 from recbole.utils import set_color
 
-from recbole_vagnn.allocator import keep_large_blocks
 from recbole_vagnn.errors import InputError
 from recbole_vagnn.evaluation import RecordingEvaluator, TopkCollector
 
@@ -94,7 +93,6 @@ class ResumableMixin(Trainer):
         Returns:
             best validation score and the validation metrics at it.
         """
-        keep_large_blocks()
         self._train_data, self._saves_state = train_data, saved
         if self._restored is not None:
             state, self._restored = self._restored, None

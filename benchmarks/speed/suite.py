@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from recbole_vagnn.allocator import keep_few_kernels, keep_freed_memory, keep_large_blocks
+from recbole_vagnn.allocator import keep_few_kernels, keep_freed_memory, large_blocks_kept
 
 from .agreement import Agreement, check
 from .alone import Job, run_in_child
@@ -121,18 +121,18 @@ class Suite:
     def with_threads(self, threads: int) -> dict[str, Any]:
         """The stages that depend on the number of threads."""
         before, rounds = torch.get_num_threads(), self.plan.rounds
-        keep_large_blocks()  # as training does
         torch.set_num_threads(threads)
         label = f"{threads} thread{'s' if threads > 1 else ''}"
         epoch_seconds = float("inf") if self.plan.full else self.plan.seconds / _EPOCHS
         try:
-            return {
-                "sampling": self._sampling(f"sampling, {label}"),
-                "step": self._stage(f"step, {label}", Steps(), rounds, least=3),
-                "evaluation": self._stage(f"evaluation, {label}", lambda one: [one.evaluate()], rounds),
-                "epoch": self._stage(f"epoch, {label}", lambda one: [one.epoch(epoch_seconds)], _EPOCHS),
-                "product": self._product(f"product, {label}"),
-            }
+            with large_blocks_kept():  # as training does
+                return {
+                    "sampling": self._sampling(f"sampling, {label}"),
+                    "step": self._stage(f"step, {label}", Steps(), rounds, least=3),
+                    "evaluation": self._stage(f"evaluation, {label}", lambda one: [one.evaluate()], rounds),
+                    "epoch": self._stage(f"epoch, {label}", lambda one: [one.epoch(epoch_seconds)], _EPOCHS),
+                    "product": self._product(f"product, {label}"),
+                }
         finally:
             torch.set_num_threads(before)
 
