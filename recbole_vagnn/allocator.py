@@ -45,7 +45,7 @@ def keep_few_kernels() -> None:
 
     It compiles one for each shape, of gelu for instance, and a batch of ours has another number of different nodes
     each time. These kernels are never used again, and lie in the heap between the blocks of the steps, which then
-    no longer fit into the gaps: with batches of 32,768 on 10^7 interactions VA-GNN's memory grew by 12 MB a step.
+    no longer fit into the gaps: VA-GNN's memory grew with every step (docs/performance.md).
 
     To be called before oneDNN's first kernel; later it does nothing. Affects memory and speed alone.
     """

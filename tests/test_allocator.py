@@ -56,6 +56,7 @@ def test_only_sixteen_compiled_kernels_stay(monkeypatch: pytest.MonkeyPatch) -> 
     assert few < all_of_them / 10
 
 
+@glibc
 def test_a_limit_of_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "300")
     assert kept("keep_few_kernels()")[0] == "300"
